@@ -1,0 +1,7 @@
+//! windlass: a synchronous networking core. One hand-rolled reactor per core, no async runtime.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod collections;
+pub mod time;
+
+pub use collections::{Conn, Owner, PerConn};
