@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod collections;
+pub mod error;
 pub mod time;
 
 pub use collections::{Conn, Owner, PerConn};
