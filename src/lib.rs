@@ -1,8 +1,10 @@
 //! windlass: a synchronous networking core. One hand-rolled reactor per core, no async runtime.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod buffer;
 pub mod collections;
 pub mod error;
+pub mod limits;
 pub mod time;
 
 pub use collections::{Conn, Owner, PerConn};
