@@ -4,7 +4,11 @@
 mod handle;
 mod per_conn;
 mod slots;
+mod timers;
+mod wheel;
 
 pub use handle::{Conn, Handle, Owner};
 pub use per_conn::PerConn;
 pub use slots::Slots;
+pub use timers::TimerHeap;
+pub use wheel::{Advance, DeadlineWheel};
