@@ -3,6 +3,7 @@
 
 pub mod collections;
 pub mod error;
+pub mod metrics;
 pub mod time;
 
 pub use collections::{Conn, Owner, PerConn};
