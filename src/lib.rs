@@ -5,6 +5,7 @@ pub mod buffer;
 pub mod collections;
 pub mod error;
 pub mod limits;
+pub mod metrics;
 pub mod time;
 
 pub use collections::{Conn, Owner, PerConn};
