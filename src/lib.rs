@@ -3,9 +3,14 @@
 
 pub mod buffer;
 pub mod collections;
+mod conn;
 pub mod error;
 pub mod limits;
 pub mod metrics;
+mod net;
+mod reactor;
+mod secure;
+mod sync;
 pub mod time;
 
 pub use collections::{Conn, Owner, PerConn};

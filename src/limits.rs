@@ -39,3 +39,43 @@ pub const POOL_FREE_MEDIUM_BYTES_MAX: usize = 8 * MIB;
 /// Spare 1 MiB chunks that a pool holds for reuse, in bytes. A put beyond that frees the chunk. It also
 /// bounds how long a trim takes, because unmapping touched pages is most of what a trim costs.
 pub const POOL_FREE_LARGE_BYTES_MAX: usize = 16 * MIB;
+
+/// Bytes that small sends of one handler call gather before they are written.
+pub const CORK_BYTES: usize = 16 * KIB;
+
+/// Sends of this many bytes or more are written at once from the caller's slice. Measured: below it the copy
+/// into the cork is cheaper than a system call of its own.
+pub const DIRECT_SEND_BYTES_MIN: usize = 4 * KIB;
+
+/// Slices offered to the kernel in one gathered write.
+pub(crate) const GATHER_SLICES_MAX: usize = 64;
+
+/// Emptied outbound queues held for reuse.
+pub(crate) const SPARE_QUEUES_MAX: usize = 1024;
+
+/// Reads of 4 KiB by which one event may discard what a closing connection still receives.
+pub(crate) const LINGER_READS_MAX: usize = 64;
+
+/// Bytes over all outbound queues and kept tails of one reactor by default.
+pub const BUFFER_BYTES_MAX: usize = 256 * MIB;
+
+/// Readiness events taken from the kernel in one turn by default.
+pub const EVENTS_MAX: usize = 1024;
+
+/// Mailboxes of one reactor: each has a bit in the reactor's bell.
+pub const MAILBOXES_MAX: usize = 60;
+
+/// Listeners of one reactor.
+pub const LISTENERS_MAX: usize = 1024;
+
+/// Components of one reactor that may have an owner of their own.
+pub const OWNERS_MAX: u16 = u16::MAX;
+
+/// Addresses that admission control remembers at once.
+pub const ADMISSION_ADDRESSES_MAX: usize = 65_536;
+
+/// Connections shed from the backlog in one go, when descriptors have run out for a while.
+pub(crate) const SHED_AT_ONCE_MAX: usize = 16;
+
+/// Sockets on their way from the accepting core to another.
+pub(crate) const HAND_OFF_MAX: usize = 4096;

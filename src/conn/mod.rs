@@ -1,0 +1,279 @@
+//! One connection: its state, what it owes and is owed, and when each of its deadlines comes.
+//!
+//! States follow each other downwards only: connecting, securing, open, draining, closed. The reactor moves
+//! the bytes; this room says what they mean for the state and for the deadlines.
+
+mod options;
+
+pub use options::{Options, Priority, Timeouts};
+
+use crate::buffer::{Chunk, OutQueue};
+use crate::collections::{Conn, Handle, Owner};
+use crate::error::{Address, Cause};
+use crate::net::Socket;
+use crate::secure::Layer;
+use crate::time::Instant;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum State {
+    /// The kernel is establishing it.
+    Connecting,
+    /// Established; the security layers are shaking hands.
+    Securing,
+    /// Data may flow.
+    Open,
+    /// Being closed in good order: the queue is flushed, the end of stream sent, the peer's awaited.
+    Draining,
+    /// Over; the slot waits only for `Closed` to be delivered.
+    Closed,
+}
+
+/// Reasons for which a connection is not read. It is read only when there is none.
+pub(crate) mod read_stop {
+    /// The application paused it.
+    pub(crate) const PAUSED: u8 = 1;
+    /// Its own queue is over high water.
+    pub(crate) const THROTTLED: u8 = 2;
+    /// It has no read credit.
+    pub(crate) const CREDIT: u8 = 4;
+    /// The reactor is short of buffer memory.
+    pub(crate) const MEMORY: u8 = 8;
+}
+
+/// Bytes that the handler wanted to see again.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) chunk: Chunk,
+    /// The handler is called again when this many bytes are there.
+    pub(crate) want: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) socket: Socket,
+    pub(crate) layer: Layer,
+    pub(crate) options: Arc<Options>,
+    /// What the kernel refused; absent while there is nothing.
+    pub(crate) out: Option<Box<OutQueue>>,
+    pub(crate) kept: Option<Box<Kept>>,
+    pub(crate) peer: Option<Address>,
+    /// When the present state began.
+    pub(crate) since: Instant,
+    /// When the last byte moved, either way.
+    pub(crate) active_at: Instant,
+    /// When owed input was last seen to progress; far future while none is owed.
+    pub(crate) owed_since: Instant,
+    /// When queued output was last seen to progress; far future while none is queued.
+    pub(crate) queued_since: Instant,
+    /// The application's total deadline; far future without one.
+    pub(crate) total_by: Instant,
+    /// Where the deadline wheel will look at this connection next.
+    pub(crate) wheel_at: Instant,
+    /// Bytes that may still be read and written; `u64::MAX` is unlimited.
+    pub(crate) read_credit: u64,
+    pub(crate) write_credit: u64,
+    /// The turn in which an event served it, so that the run queue does not serve it again.
+    pub(crate) served_turn: u32,
+    pub(crate) owner: Owner,
+    pub(crate) listener: Option<Handle>,
+    pub(crate) state: State,
+    /// Bits of [`read_stop`].
+    pub(crate) read_stops: u8,
+    /// The kernel may have bytes for us.
+    pub(crate) readable: bool,
+    /// The kernel said that the peer's end of stream is (or will be) behind what is readable.
+    pub(crate) end_seen: bool,
+    /// We have read that end of stream.
+    pub(crate) peer_finished: bool,
+    /// The application finished its sending side.
+    pub(crate) finishing: bool,
+    /// The end of our stream was sent.
+    pub(crate) end_sent: bool,
+    /// The application expects an answer.
+    pub(crate) expecting: bool,
+    /// The queue went over high water or refused something, so `Drained` is due.
+    pub(crate) backlogged: bool,
+    /// Has queued bytes that were not yet offered to the kernel; stands in the reactor's dirty list.
+    pub(crate) dirty: bool,
+    /// Stands in the run queue.
+    pub(crate) in_run_queue: bool,
+    /// Why it is draining or closed.
+    pub(crate) cause: Cause,
+    pub(crate) errno: Option<i32>,
+}
+
+impl Connection {
+    pub(crate) fn new(socket: Socket, options: Arc<Options>, owner: Owner, now: Instant) -> Connection {
+        Connection {
+            socket,
+            layer: Layer::Plain,
+            options,
+            out: None,
+            kept: None,
+            peer: None,
+            since: now,
+            active_at: now,
+            owed_since: Instant::FAR_FUTURE,
+            queued_since: Instant::FAR_FUTURE,
+            total_by: Instant::FAR_FUTURE,
+            wheel_at: Instant::FAR_FUTURE,
+            read_credit: u64::MAX,
+            write_credit: u64::MAX,
+            served_turn: 0,
+            owner,
+            listener: None,
+            state: State::Connecting,
+            read_stops: 0,
+            readable: false,
+            end_seen: false,
+            peer_finished: false,
+            finishing: false,
+            end_sent: false,
+            expecting: false,
+            backlogged: false,
+            dirty: false,
+            in_run_queue: false,
+            cause: Cause::Closed,
+            errno: None,
+        }
+    }
+
+    pub(crate) const fn conn(&self, handle: Handle) -> Conn {
+        Conn::new(handle, self.owner)
+    }
+
+    /// Moves to `state`; its own deadline counts from now.
+    pub(crate) fn enter(&mut self, state: State, now: Instant) {
+        self.state = state;
+        self.since = now;
+    }
+
+    /// Whether the handler may be given data now.
+    #[inline]
+    pub(crate) fn may_read(&self) -> bool {
+        self.readable && self.read_stops == 0
+    }
+
+    /// Whether small sends of the handler being called may gather in the cork.
+    #[inline]
+    pub(crate) fn may_cork(&self) -> bool {
+        self.state == State::Open && self.out.is_none() && !self.finishing && self.write_credit == u64::MAX
+    }
+
+    /// Whether the application may still send.
+    pub(crate) fn may_send(&self) -> bool {
+        !self.finishing && matches!(self.state, State::Connecting | State::Securing | State::Open)
+    }
+
+    /// Bytes waiting for the kernel.
+    #[inline]
+    pub(crate) fn queued(&self) -> usize {
+        self.out.as_ref().map_or(0, |queue| queue.len())
+    }
+
+    /// Bytes the handler kept.
+    pub(crate) fn kept_len(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.chunk.len())
+    }
+
+    /// Input is owed while a message is unfinished or the application expects an answer.
+    pub(crate) fn note_owed(&mut self, now: Instant) {
+        self.owed_since = if self.expecting || self.kept.is_some() { now } else { Instant::FAR_FUTURE };
+    }
+
+    /// Whether anything of a conversation is under way.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.owed_since != Instant::FAR_FUTURE || self.out.is_some() || (self.readable && self.state == State::Open)
+    }
+
+    /// The earliest of the deadlines that apply now, and what it means when it comes.
+    pub(crate) fn deadline(&self, timeouts: &Timeouts) -> (Instant, Cause) {
+        let total = (self.total_by, Cause::DeadlineExceeded);
+        let mine = match self.state {
+            State::Connecting => (after(self.since, timeouts.connect), Cause::ConnectTimeout),
+            State::Securing => (after(self.since, timeouts.handshake), Cause::HandshakeTimeout),
+            State::Draining => (after(self.since, timeouts.drain), self.cause_at_drain_end()),
+            State::Open => self.open_deadline(timeouts),
+            State::Closed => (Instant::FAR_FUTURE, self.cause),
+        };
+        if total.0 < mine.0 { total } else { mine }
+    }
+
+    fn open_deadline(&self, timeouts: &Timeouts) -> (Instant, Cause) {
+        let read = (after(self.owed_since, timeouts.read), Cause::ReadTimeout);
+        let write = (after(self.queued_since, timeouts.write), Cause::WriteTimeout);
+        let nothing_owed = self.owed_since == Instant::FAR_FUTURE && self.queued_since == Instant::FAR_FUTURE;
+        let idle_since = if nothing_owed { self.active_at } else { Instant::FAR_FUTURE };
+        let idle = (after(idle_since, timeouts.keep_alive), Cause::IdleTimeout);
+        [read, write, idle].into_iter().min_by_key(|(at, _)| *at).unwrap_or(idle)
+    }
+
+    /// A peer that merely does not end its side has not made the close fail: all we had to say was said.
+    fn cause_at_drain_end(&self) -> Cause {
+        if self.out.is_some() { Cause::DrainTimeout } else { self.cause }
+    }
+}
+
+fn after(since: Instant, timeout: Option<Duration>) -> Instant {
+    timeout.map_or(Instant::FAR_FUTURE, |timeout| since + timeout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open_at(now: Instant) -> Connection {
+        let mut c = Connection::new(Socket::Gone, Arc::new(Options::default()), Owner::APP, now);
+        c.enter(State::Open, now);
+        c
+    }
+
+    #[test]
+    fn each_state_is_under_its_own_deadline() {
+        let t = Timeouts::default();
+        let s = |secs| Instant::from_millis(secs * 1000);
+        let mut c = Connection::new(Socket::Gone, Arc::new(Options::default()), Owner::APP, s(1));
+        assert_eq!(c.deadline(&t), (s(31), Cause::ConnectTimeout));
+        c.enter(State::Securing, s(2));
+        assert_eq!(c.deadline(&t), (s(12), Cause::HandshakeTimeout));
+        c.enter(State::Open, s(3));
+        c.active_at = s(3);
+        assert_eq!(c.deadline(&t), (s(303), Cause::IdleTimeout));
+        c.expecting = true;
+        c.note_owed(s(4));
+        assert_eq!(c.deadline(&t), (s(64), Cause::ReadTimeout));
+        c.queued_since = s(5);
+        assert_eq!(c.deadline(&t), (s(35), Cause::WriteTimeout));
+        c.total_by = s(20);
+        assert_eq!(c.deadline(&t), (s(20), Cause::DeadlineExceeded));
+        c.total_by = Instant::FAR_FUTURE;
+        c.cause = Cause::PeerClosed;
+        c.enter(State::Draining, s(6));
+        assert_eq!(c.deadline(&t), (s(11), Cause::PeerClosed));
+        c.out = Some(Box::default());
+        assert_eq!(c.deadline(&t), (s(11), Cause::DrainTimeout));
+    }
+
+    #[test]
+    fn keep_alive_counts_only_while_nothing_is_owed_either_way() {
+        let mut t = Timeouts::default();
+        t.read = None;
+        t.write = None;
+        let mut c = open_at(Instant::from_millis(10));
+        c.expecting = true;
+        c.note_owed(Instant::from_millis(20));
+        assert_eq!(c.deadline(&t).0, Instant::FAR_FUTURE);
+        c.expecting = false;
+        c.note_owed(Instant::from_millis(30));
+        assert_eq!(c.deadline(&t).1, Cause::IdleTimeout);
+    }
+
+    #[test]
+    fn an_idle_connection_costs_at_most_232_bytes_of_its_slot() {
+        let bytes = std::mem::size_of::<Connection>();
+        assert!(bytes <= 208, "{bytes} B: with its wheel entry (24 B) it must stay within 256 B");
+    }
+}

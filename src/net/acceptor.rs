@@ -1,0 +1,229 @@
+//! One listening socket of either world, and what its errors mean.
+
+use super::socket::{Socket, new_socket, sock_addr};
+use super::{SocketOptions, Stream};
+use crate::error::Address;
+use mio::{Interest, Registry, Token};
+use rustix::io::Errno;
+use socket2::SockRef;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listening: Listening,
+    /// The socket file we made and therefore remove.
+    owned_path: Option<Arc<Path>>,
+    /// Errors that the next accepts answer with, so that every kind can be tested over a real listener.
+    #[cfg(test)]
+    pub(crate) injected: std::collections::VecDeque<Errno>,
+}
+
+#[derive(Debug)]
+enum Listening {
+    Tcp(mio::net::TcpListener),
+    Unix(mio::net::UnixListener),
+}
+
+/// How to bind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bind<'a> {
+    pub(crate) backlog: i32,
+    pub(crate) reuse_port: bool,
+    pub(crate) only_v6: bool,
+    pub(crate) options: &'a SocketOptions,
+}
+
+/// What a failed accept means for the listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AcceptFault {
+    /// Nobody waits; the next edge tells.
+    Empty,
+    /// This one connection is lost; others may wait.
+    Aborted,
+    /// Out of descriptors: pause and retry.
+    Descriptors,
+    /// Out of memory or buffers: pause and retry.
+    Memory,
+    /// The listener itself is unusable.
+    Fatal,
+}
+
+impl AcceptFault {
+    /// Sorts the errors of accept(2); those that Linux passes through from the network count as one aborted
+    /// connection, as its manual page asks.
+    pub(crate) fn of(errno: Errno) -> AcceptFault {
+        match errno {
+            Errno::AGAIN => AcceptFault::Empty,
+            Errno::MFILE | Errno::NFILE => AcceptFault::Descriptors,
+            Errno::NOBUFS | Errno::NOMEM => AcceptFault::Memory,
+            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT | Errno::OPNOTSUPP => AcceptFault::Fatal,
+            _ => AcceptFault::Aborted,
+        }
+    }
+}
+
+impl Acceptor {
+    pub(crate) fn bind(address: &Address, how: Bind<'_>) -> io::Result<Acceptor> {
+        let target = sock_addr(address)?;
+        let socket = new_socket(target.domain())?;
+        if target.is_ipv6() {
+            socket.set_only_v6(how.only_v6)?;
+        }
+        match address {
+            Address::Inet(_) => {
+                socket.set_reuse_address(true)?;
+                if how.reuse_port {
+                    socket.set_reuse_port(true)?;
+                }
+                socket.bind(&target)?;
+            }
+            Address::Unix(path) => bind_unix(&socket, &target, path)?,
+        }
+        how.options.apply(&SockRef::from(&socket), address.as_inet().is_some())?;
+        socket.listen(how.backlog)?;
+        let fd = OwnedFd::from(socket);
+        Ok(match address {
+            Address::Inet(_) => Self::new(Listening::Tcp(mio::net::TcpListener::from_std(fd.into())), None),
+            Address::Unix(path) => Self::new(
+                Listening::Unix(mio::net::UnixListener::from_std(fd.into())),
+                Some(Arc::clone(path)),
+            ),
+        })
+    }
+
+    /// Takes over a listener made elsewhere and makes it non-blocking.
+    pub(crate) fn from_tcp(listener: std::net::TcpListener, options: &SocketOptions) -> io::Result<Acceptor> {
+        listener.set_nonblocking(true)?;
+        options.apply(&SockRef::from(&listener), true)?;
+        Ok(Self::new(Listening::Tcp(mio::net::TcpListener::from_std(listener)), None))
+    }
+
+    /// The same for a Unix listener; its socket file stays the caller's.
+    pub(crate) fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Acceptor> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::new(Listening::Unix(mio::net::UnixListener::from_std(listener)), None))
+    }
+
+    fn new(listening: Listening, owned_path: Option<Arc<Path>>) -> Acceptor {
+        Acceptor {
+            listening,
+            owned_path,
+            #[cfg(test)]
+            injected: std::collections::VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn accept(&mut self) -> Result<(Socket, Address), Errno> {
+        #[cfg(test)]
+        if let Some(errno) = self.injected.pop_front() {
+            return Err(errno);
+        }
+        let accepted = match &self.listening {
+            Listening::Tcp(listener) => {
+                listener.accept().map(|(stream, peer)| (Socket::Tcp(stream), Address::Inet(peer)))
+            }
+            Listening::Unix(listener) => listener.accept().map(|(stream, _)| {
+                (Socket::Unix(stream), Address::Unix(Path::new("").into()))
+            }),
+        };
+        accepted.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))
+    }
+
+    /// Prepares an accepted socket. Linux copies a listener's options to it; elsewhere they are set again.
+    pub(crate) fn prepare(socket: Socket, options: &SocketOptions) -> io::Result<Socket> {
+        if cfg!(target_os = "linux") {
+            return Ok(socket);
+        }
+        match socket.into_stream() {
+            Some(stream @ (Stream::Tcp(_) | Stream::Unix(_))) => Socket::adopt(stream, options),
+            None => Ok(Socket::Gone),
+        }
+    }
+
+    pub(crate) fn local(&self) -> io::Result<Address> {
+        match &self.listening {
+            Listening::Tcp(listener) => listener.local_addr().map(Address::Inet),
+            Listening::Unix(listener) => listener.local_addr().map(|address| {
+                Address::Unix(address.as_pathname().unwrap_or(Path::new("")).into())
+            }),
+        }
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match &mut self.listening {
+            Listening::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
+            Listening::Unix(listener) => registry.register(listener, token, Interest::READABLE),
+        }
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        if let Some(path) = &self.owned_path {
+            // Best effort: whoever binds next also recognises a file that nobody listens on.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Binds a Unix socket; a file left behind by a server that is gone is replaced, a live server's is not.
+fn bind_unix(socket: &socket2::Socket, target: &socket2::SockAddr, path: &Path) -> io::Result<()> {
+    match socket.bind(target) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            let probe = new_socket(target.domain())?;
+            match probe.connect(target) {
+                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
+                    std::fs::remove_file(path)?;
+                    socket.bind(target)
+                }
+                _ => Err(error),
+            }
+        }
+        bound => bound,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_accept_error_has_its_meaning() {
+        let expected = [
+            (Errno::AGAIN, AcceptFault::Empty),
+            (Errno::MFILE, AcceptFault::Descriptors),
+            (Errno::NFILE, AcceptFault::Descriptors),
+            (Errno::NOBUFS, AcceptFault::Memory),
+            (Errno::NOMEM, AcceptFault::Memory),
+            (Errno::CONNABORTED, AcceptFault::Aborted),
+            (Errno::PROTO, AcceptFault::Aborted),
+            (Errno::PERM, AcceptFault::Aborted),
+            (Errno::INTR, AcceptFault::Aborted),
+            (Errno::NETDOWN, AcceptFault::Aborted),
+            (Errno::HOSTUNREACH, AcceptFault::Aborted),
+            (Errno::BADF, AcceptFault::Fatal),
+            (Errno::INVAL, AcceptFault::Fatal),
+        ];
+        for (errno, meaning) in expected {
+            assert_eq!(AcceptFault::of(errno), meaning, "{errno:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_file_left_behind_is_replaced_but_a_live_servers_is_not() {
+        let path = std::env::temp_dir().join(format!("windlass-acceptor-{}.sock", std::process::id()));
+        let address = Address::from(path.clone());
+        let options = SocketOptions::default();
+        let how = Bind { backlog: 16, reuse_port: false, only_v6: false, options: &options };
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "std leaves the file behind");
+        let live = Acceptor::bind(&address, how).unwrap();
+        assert_eq!(Acceptor::bind(&address, how).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(live.local().unwrap(), address);
+        drop(live);
+        assert!(!path.exists(), "we remove our own");
+    }
+}

@@ -1,0 +1,142 @@
+//! The bell of a reactor: one word by which other threads say that there is mail, and wake it only if asleep.
+//!
+//! Each mailbox has a bit; one more bit says that the reactor sleeps or is about to. Both live in one atomic
+//! word, so "there is mail" and "nobody is looking" can not slip past each other: whoever sets a mailbox bit
+//! learns in the same operation whether the reactor was asleep, and a reactor that falls asleep learns in the
+//! same operation whether a bit was set. `tests` below let loom try every interleaving.
+//!
+//! Between turns a reactor counts as asleep: the thread may be anywhere, and a wake-up makes the next wait
+//! return at once.
+
+use crate::sync::{AtomicU64, Ordering};
+
+/// The reactor sleeps, is about to, or is between turns.
+const ASLEEP: u64 = 1 << 63;
+/// Somebody asked the reactor to stop.
+pub(crate) const STOP: u64 = 1 << 62;
+
+/// What the bell wakes. The reactor's is mio's waker; loom tests bring their own.
+pub(crate) trait Wake {
+    fn wake(&self);
+}
+
+impl Wake for mio::Waker {
+    fn wake(&self) {
+        // Fails only if the counter overflowed, and then the reactor is awake anyway.
+        let _ = mio::Waker::wake(self);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Bell<W> {
+    bits: AtomicU64,
+    waker: W,
+}
+
+impl<W: Wake> Bell<W> {
+    pub(crate) fn new(waker: W) -> Bell<W> {
+        Bell { bits: AtomicU64::new(ASLEEP), waker }
+    }
+
+    /// Called by anybody after the message is in the channel. Costs one atomic operation unless the reactor
+    /// sleeps; of many who ring at once only one wakes it.
+    pub(crate) fn ring(&self, bit: u64) {
+        let before = self.bits.fetch_or(bit, Ordering::AcqRel);
+        if before & ASLEEP != 0 && before & bit == 0 {
+            self.waker.wake();
+        }
+    }
+
+    /// The reactor is awake and sees every bit set so far.
+    pub(crate) fn awake(&self) -> u64 {
+        self.bits.fetch_and(!ASLEEP, Ordering::AcqRel) & !ASLEEP
+    }
+
+    /// The reactor is about to wait; the bits set so far mean that it must not.
+    pub(crate) fn asleep(&self) -> u64 {
+        self.bits.fetch_or(ASLEEP, Ordering::AcqRel) & !ASLEEP
+    }
+
+    /// Clears `bit`. Whoever does so must look once more at what the bit stands for.
+    pub(crate) fn clear(&self, bit: u64) {
+        self.bits.fetch_and(!bit, Ordering::AcqRel);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod tests {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use loom::sync::{Condvar, Mutex};
+
+    /// A waker that remembers, as an eventfd does.
+    #[derive(Default)]
+    struct Pipe {
+        rung: Mutex<bool>,
+        changed: Condvar,
+    }
+
+    impl Wake for Arc<Pipe> {
+        fn wake(&self) {
+            *self.rung.lock().unwrap() = true;
+            self.changed.notify_one();
+        }
+    }
+
+    impl Pipe {
+        fn wait(&self) {
+            let mut rung = self.rung.lock().unwrap();
+            while !*rung {
+                rung = self.changed.wait(rung).unwrap();
+            }
+            *rung = false;
+        }
+    }
+
+    /// Senders count up and ring; the reactor sleeps until it has seen everything. A lost wake-up is a
+    /// deadlock, which loom reports.
+    fn nothing_is_lost(senders: usize, bit_of: fn(usize) -> u64) {
+        loom::model(move || {
+            let pipe = Arc::new(Pipe::default());
+            let bell = Arc::new(Bell::new(Arc::clone(&pipe)));
+            let sent: Vec<_> = (0..senders).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+            let threads: Vec<_> = (0..senders)
+                .map(|i| {
+                    let (bell, sent) = (Arc::clone(&bell), Arc::clone(&sent[i]));
+                    loom::thread::spawn(move || {
+                        sent.fetch_add(1, SeqCst);
+                        bell.ring(bit_of(i));
+                    })
+                })
+                .collect();
+            let mut seen = 0;
+            while seen < senders {
+                if bell.asleep() == 0 {
+                    pipe.wait();
+                }
+                let bits = bell.awake();
+                for (i, sent) in sent.iter().enumerate() {
+                    if bits & bit_of(i) != 0 {
+                        seen += sent.swap(0, SeqCst);
+                        bell.clear(bit_of(i));
+                        seen += sent.swap(0, SeqCst);
+                    }
+                }
+            }
+            for thread in threads {
+                thread.join().unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn loom_two_senders_of_one_mailbox_never_lose_a_wake_up() {
+        nothing_is_lost(2, |_| 1);
+    }
+
+    #[test]
+    fn loom_two_mailboxes_never_lose_a_wake_up() {
+        nothing_is_lost(2, |i| 1 << i);
+    }
+}

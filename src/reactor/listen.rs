@@ -1,0 +1,160 @@
+//! What to listen on and what to connect to, said in one expression.
+
+use crate::collections::Owner;
+use crate::conn::Options;
+use crate::error::{Address, Error};
+use crate::net::Acceptor;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A listener to be: `Listen::tcp("127.0.0.1:7000")`.
+#[derive(Debug)]
+pub struct Listen {
+    pub(crate) place: Place,
+    pub(crate) options: Option<Options>,
+    pub(crate) owner: Owner,
+    pub(crate) backlog: i32,
+    pub(crate) reuse_port: bool,
+    pub(crate) only_v6: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Place {
+    Address(Address),
+    Unresolved(String, std::io::Error),
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+    /// Connections come from another core.
+    Elsewhere(Address, Arc<super::handoff::Load>),
+    /// Connections are spread over cores.
+    Spread(Acceptor, super::handoff::HandOff),
+}
+
+impl Listen {
+    /// A TCP listener. A host name is resolved here and now, which may block; the first address counts.
+    /// Whatever is wrong with the address is said when the reactor is asked to listen.
+    #[must_use]
+    pub fn tcp(address: impl ToSocketAddrs + std::fmt::Debug) -> Listen {
+        let text = format!("{address:?}");
+        let resolved = address.to_socket_addrs().and_then(|mut all| {
+            all.next().ok_or_else(|| std::io::Error::other("the name has no address"))
+        });
+        Listen::new(match resolved {
+            Ok(address) => Place::Address(address.into()),
+            Err(error) => Place::Unresolved(text, error),
+        })
+    }
+
+    /// A Unix stream listener. Its socket file is removed when it closes; a file left behind by a server
+    /// that is gone is replaced.
+    #[must_use]
+    pub fn unix(path: impl Into<PathBuf>) -> Listen {
+        Listen::new(Place::Address(path.into().into()))
+    }
+
+    /// A listener at an address of either kind.
+    #[must_use]
+    pub fn at(address: Address) -> Listen {
+        Listen::new(Place::Address(address))
+    }
+
+    /// A TCP listener made elsewhere: inherited from a parent, or with options of its own.
+    #[must_use]
+    pub fn from_std(listener: std::net::TcpListener) -> Listen {
+        Listen::new(Place::Tcp(listener))
+    }
+
+    /// A Unix listener made elsewhere. Its socket file stays the caller's.
+    #[must_use]
+    pub fn from_std_unix(listener: std::os::unix::net::UnixListener) -> Listen {
+        Listen::new(Place::Unix(listener))
+    }
+
+    pub(crate) fn new(place: Place) -> Listen {
+        Listen { place, options: None, owner: Owner::APP, backlog: 4096, reuse_port: false, only_v6: true }
+    }
+
+    /// Options of the connections it accepts, instead of the reactor's.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Listen {
+        self.options = Some(options);
+        self
+    }
+
+    /// Whom the listener and its connections belong to.
+    #[must_use]
+    pub fn owner(mut self, owner: Owner) -> Listen {
+        self.owner = owner;
+        self
+    }
+
+    /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`. Default 4,096.
+    #[must_use]
+    pub fn backlog(mut self, backlog: u16) -> Listen {
+        self.backlog = i32::from(backlog);
+        self
+    }
+
+    /// Lets several listeners share the address (`SO_REUSEPORT`); the kernel spreads connections over them.
+    #[must_use]
+    pub fn reuse_port(mut self, reuse_port: bool) -> Listen {
+        self.reuse_port = reuse_port;
+        self
+    }
+
+    /// Whether an IPv6 listener leaves IPv4 alone. Default: yes.
+    #[must_use]
+    pub fn only_v6(mut self, only_v6: bool) -> Listen {
+        self.only_v6 = only_v6;
+        self
+    }
+}
+
+/// A connection to be: `Connect::to(address)`.
+#[derive(Clone, Debug)]
+pub struct Connect {
+    pub(crate) to: Address,
+    pub(crate) from: Option<Address>,
+    pub(crate) options: Option<Options>,
+    pub(crate) owner: Owner,
+}
+
+impl Connect {
+    /// A connection to an internet address, or to a Unix socket ([`Address`] from a path). Names are not
+    /// resolved here: that would block the loop.
+    #[must_use]
+    pub fn to(address: impl Into<Address>) -> Connect {
+        Connect { to: address.into(), from: None, options: None, owner: Owner::APP }
+    }
+
+    /// The local address to connect from.
+    #[must_use]
+    pub fn from(mut self, address: SocketAddr) -> Connect {
+        self.from = Some(address.into());
+        self
+    }
+
+    /// Options instead of the reactor's.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Connect {
+        self.options = Some(options);
+        self
+    }
+
+    /// Whom the connection belongs to.
+    #[must_use]
+    pub fn owner(mut self, owner: Owner) -> Connect {
+        self.owner = owner;
+        self
+    }
+}
+
+impl Place {
+    pub(crate) fn error(self) -> Error {
+        match self {
+            Place::Unresolved(text, error) => Error::io(format!("resolving {text}"), error),
+            _ => Error::Config("this listener cannot be opened here".into()),
+        }
+    }
+}

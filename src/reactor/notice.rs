@@ -1,0 +1,249 @@
+//! The way to the end: closing, aborting, finishing, failing; and what the handler is told after it returned.
+
+use super::Io;
+use super::event::{Event, Handler, Listener};
+use crate::collections::{Conn, Handle};
+use crate::conn::{State, read_stop};
+use crate::error::{Cause, CloseReason, Stale, cause_of_errno};
+use crate::limits::LINGER_READS_MAX;
+use rustix::io::Errno;
+
+/// Something the handler must be told once it is not running.
+#[derive(Debug)]
+pub(super) enum Notice {
+    Opened(Handle),
+    Drained(Handle),
+    Closed(Handle),
+    ListenerFailed(Listener, Errno),
+}
+
+impl Io {
+    /// Closes in good order: what is queued is flushed, the end of stream sent and the peer's awaited, within
+    /// the drain timeout. Nothing more is read; `Closed` follows. `false` if it was closing already.
+    pub fn close(&mut self, conn: Conn) -> bool {
+        self.uncork_if(conn.handle());
+        self.begin_close(conn.handle(), Cause::Closed)
+    }
+
+    /// Drops the connection now: the peer sees a reset, what is queued is lost. `Closed` follows. `false` if
+    /// it was closed already.
+    pub fn abort(&mut self, conn: Conn) -> bool {
+        let Some(c) = self.conns.get(conn.handle()) else { return false };
+        if c.state == State::Closed {
+            return false;
+        }
+        c.socket.reset_on_close();
+        self.close_now(conn.handle(), Cause::Aborted, None);
+        true
+    }
+
+    /// Ends the sending side: what is queued is flushed, then the peer sees the end of the stream. Receiving
+    /// goes on; once both sides have ended the connection closes.
+    ///
+    /// # Errors
+    /// [`Stale`] if the connection is gone or closing.
+    pub fn finish(&mut self, conn: Conn) -> Result<(), Stale> {
+        let handle = conn.handle();
+        self.uncork_if(handle);
+        let c = self.conns.get_mut(handle).filter(|c| c.may_send() || c.finishing).ok_or(Stale)?;
+        c.finishing = true;
+        if self.lent.to == Some(handle) {
+            self.cork.shut();
+        }
+        if c.state == State::Open && c.out.is_none() && !c.end_sent {
+            self.send_end(handle);
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_close(&mut self, handle: Handle, cause: Cause) -> bool {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return false };
+        match c.state {
+            State::Closed | State::Draining => return false,
+            State::Connecting | State::Securing => {
+                self.close_now(handle, cause, None);
+                return true;
+            }
+            State::Open => {}
+        }
+        c.cause = cause;
+        c.enter(State::Draining, now);
+        if let Some(kept) = c.kept.take() {
+            self.pool.put(kept.chunk);
+        }
+        if self.cork.is_open_for(handle) {
+            self.cork.discard();
+        }
+        if c.out.is_some() {
+            self.watch(handle);
+            self.mark_dirty(handle);
+        } else {
+            self.advance_close(handle);
+        }
+        true
+    }
+
+    /// The queue of a closing connection is empty: end our side, then wait for the peer's end. Closing the
+    /// descriptor while input is unread would make the kernel send a reset, and the peer could lose our last
+    /// bytes.
+    pub(super) fn advance_close(&mut self, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let cause = c.cause;
+        if c.peer_finished {
+            return self.close_now(handle, cause, None);
+        }
+        if !c.end_sent {
+            c.end_sent = true;
+            if c.socket.shutdown_write().is_err() {
+                return self.close_now(handle, cause, None);
+            }
+        }
+        self.watch(handle);
+        self.linger(handle);
+    }
+
+    /// Reads away what a closing connection still receives, until the peer ends its side.
+    pub(super) fn linger(&mut self, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let mut away = [0; 4096];
+        for _ in 0..LINGER_READS_MAX {
+            match c.socket.read(&mut away) {
+                Ok(0) => {
+                    c.peer_finished = true;
+                    break;
+                }
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    c.readable = false;
+                    return;
+                }
+                Err(_) => {
+                    // The peer is gone; our queue was empty or is lost with it.
+                    let cause = if c.out.is_some() { Cause::Reset } else { c.cause };
+                    return self.close_now(handle, cause, None);
+                }
+            }
+        }
+        if c.peer_finished {
+            if c.out.is_none() {
+                let cause = c.cause;
+                self.close_now(handle, cause, None);
+            }
+        } else {
+            c.readable = true;
+            self.run_queue.push(handle, c);
+        }
+    }
+
+    /// Sends the end of our side of an open connection; closes it if the peer's has come before.
+    pub(super) fn send_end(&mut self, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        c.end_sent = true;
+        match c.socket.shutdown_write() {
+            Ok(()) if c.peer_finished => self.close_now(handle, Cause::PeerClosed, None),
+            Ok(()) => {}
+            Err(error) => self.fail(handle, &error),
+        }
+    }
+
+    pub(super) fn fail(&mut self, handle: Handle, error: &std::io::Error) {
+        match error.raw_os_error() {
+            Some(errno) => self.close_now(handle, cause_of_errno(errno), Some(errno)),
+            None => self.close_now(handle, Cause::System, None),
+        }
+    }
+
+    pub(super) fn fail_errno(&mut self, handle: Handle, errno: Errno) {
+        let number = errno.raw_os_error();
+        self.close_now(handle, cause_of_errno(number), Some(number));
+    }
+
+    /// Frees everything the connection holds, its descriptor first; only the slot waits for `Closed` to be
+    /// delivered, so that no successor takes it while handles in this batch still name it.
+    pub(super) fn close_now(&mut self, handle: Handle, cause: Cause, errno: Option<i32>) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.state == State::Closed {
+            return;
+        }
+        let opened = matches!(c.state, State::Open | State::Draining);
+        c.socket = crate::net::Socket::Gone;
+        c.cause = cause;
+        c.errno = errno;
+        c.dirty = false;
+        c.readable = false;
+        c.read_stops |= read_stop::PAUSED;
+        c.enter(State::Closed, self.now);
+        self.wheel.cancel(handle.index());
+        self.metrics.connections_closed[cause as usize].add(1);
+        if !opened {
+            self.metrics.connections_failed[cause as usize].add(1);
+        }
+        if self.cork.is_open_for(handle) {
+            self.cork.discard();
+        }
+        self.drop_buffers(handle);
+        self.notices.push_back(Notice::Closed(handle));
+    }
+
+    /// Tells the handler what its own calls (or a deadline, or a flush) caused: at most a budget of notices.
+    pub(super) fn deliver_notices<H: Handler + ?Sized>(&mut self, handler: &mut H) {
+        for _ in 0..self.config.budgets.notices {
+            let Some(notice) = self.notices.pop_front() else { return };
+            match notice {
+                Notice::Opened(handle) => self.open(handler, handle),
+                Notice::Drained(handle) => {
+                    let open = self.conns.get(handle).filter(|c| c.state == State::Open);
+                    if let Some(conn) = open.map(|c| c.conn(handle)) {
+                        self.call_for(handler, handle, Event::Drained { conn });
+                    }
+                }
+                Notice::Closed(handle) => self.deliver_closed(handler, handle),
+                Notice::ListenerFailed(listener, errno) => {
+                    let error = errno.into();
+                    self.call(handler, Event::ListenerFailed { listener, error });
+                }
+            }
+        }
+    }
+
+    fn deliver_closed<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let reason =
+            CloseReason { cause: c.cause, peer: c.peer.take(), errno: c.errno, at: c.since };
+        let conn = c.conn(handle);
+        let address = reason.peer.as_ref();
+        if c.listener.is_some() {
+            self.admission.left(address);
+        }
+        self.forget(handle);
+        self.call(handler, Event::Closed { conn, reason });
+    }
+
+    /// Gives queue and kept bytes back to the pool.
+    fn drop_buffers(&mut self, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if let Some(mut queue) = c.out.take() {
+            self.shared_bytes -= queue.shared_bytes();
+            queue.clear(&mut self.pool);
+            self.spare_queues.push(queue);
+        }
+        if let Some(kept) = c.kept.take() {
+            self.pool.put(kept.chunk);
+        }
+        self.relieve_memory();
+    }
+
+    /// Frees the slot. Listeners that waited for one try again.
+    pub(super) fn forget(&mut self, handle: Handle) {
+        self.drop_buffers(handle);
+        self.wheel.cancel(handle.index());
+        if let Some(c) = self.conns.remove(handle) {
+            if let Some(listener) = c.listener.and_then(|listener| self.listeners.get(listener)) {
+                listener.one_less();
+            }
+            self.metrics.connections_active.set(self.conns.len() as u64);
+            self.retry_waiting_listeners();
+        }
+    }
+}
