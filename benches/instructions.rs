@@ -1,0 +1,216 @@
+//! Counts the user-mode instructions of hot operations and compares them with the committed counts.
+//!
+//! ```text
+//! cargo bench --bench instructions               # over 1 % more than benches/instructions.txt says: exit code 1
+//! cargo bench --bench instructions -- --update   # writes the counts of today into that file
+//! ```
+//!
+//! Wall time on a shared machine says little about a change of a few per cent; an instruction count is exact and
+//! the same in every run. Each case runs twice under callgrind, with fewer and with more operations, and what the
+//! difference costs per operation is the count: start-up, setup and teardown cancel out.
+//!
+//! Counts hold for one compiler on one architecture, both named in the file's header. There the comparison decides;
+//! elsewhere it only reports. A refresh is a commit of its own that says why the counts moved. Without valgrind
+//! there is nothing to compare; where `CI` is set that is a failure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::process::{Command, ExitCode, Stdio};
+use windlass::collections::{Handle, Slots};
+
+/// A name, and what performs that many operations.
+type Case = (&'static str, fn(usize));
+
+const CASES: &[Case] = &[
+    ("slots_insert", slots_insert),
+    ("slots_get", slots_get),
+    ("slots_get_stale", slots_get_stale),
+    ("slots_remove", slots_remove),
+];
+
+/// The two points of each measurement, with equally many digits so that the command lines are equally long.
+const OPS: (usize, usize) = (1_000, 9_000);
+
+/// How many entries the cases set up: at least as many as there are operations.
+const ENTRIES: usize = 10_000;
+
+/// More than this beyond the committed count fails, in per cent.
+const TOLERANCE_PERCENT: f64 = 1.0;
+
+const COUNTS_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
+
+/// The first argument of a child that runs one case: `case NAME OPS`.
+const CHILD: &str = "case";
+
+fn full_slots() -> (Slots<u64>, Vec<Handle>) {
+    let mut slots = Slots::new();
+    let handles = (0..ENTRIES as u64).map(|value| slots.insert(value)).collect();
+    (slots, handles)
+}
+
+/// Into places that were used before, as in a reactor that has been up for a while.
+fn slots_insert(ops: usize) {
+    let (mut slots, handles) = full_slots();
+    for handle in handles {
+        slots.remove(handle);
+    }
+    for value in 0..ops as u64 {
+        black_box(slots.insert(value));
+    }
+}
+
+fn slots_get(ops: usize) {
+    let (slots, handles) = full_slots();
+    for handle in &handles[..ops] {
+        black_box(slots.get(*handle));
+    }
+}
+
+fn slots_get_stale(ops: usize) {
+    let (mut slots, handles) = full_slots();
+    for handle in &handles {
+        slots.remove(*handle);
+        slots.insert(0);
+    }
+    for handle in &handles[..ops] {
+        black_box(slots.get(*handle));
+    }
+}
+
+fn slots_remove(ops: usize) {
+    let (mut slots, handles) = full_slots();
+    for handle in &handles[..ops] {
+        black_box(slots.remove(*handle));
+    }
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, name, ops] = &args[..]
+        && mode == CHILD
+    {
+        return run_case(name, ops);
+    }
+    if !args.iter().any(|arg| arg == "--bench") {
+        println!("instructions are counted in optimised code: cargo bench --bench instructions");
+        return ExitCode::SUCCESS;
+    }
+    if !has_valgrind() {
+        println!("no instruction was counted: valgrind is not installed (Debian: apt-get install valgrind)");
+        return if std::env::var_os("CI").is_some() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+    }
+    let update = args.iter().any(|arg| arg == "--update");
+    let outcome = measure_all().and_then(|counts| if update { write(&counts) } else { compare(&counts) });
+    outcome.unwrap_or_else(|problem| {
+        println!("{problem}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run_case(name: &str, ops: &str) -> ExitCode {
+    let case = CASES.iter().find(|(known, _)| *known == name);
+    match (case, ops.parse()) {
+        (Some((_, run)), Ok(ops)) => {
+            run(ops);
+            ExitCode::SUCCESS
+        }
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn has_valgrind() -> bool {
+    let probe =
+        Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    probe.is_ok_and(|status| status.success())
+}
+
+/// Instructions per operation by case.
+type Counts = BTreeMap<String, f64>;
+
+fn measure_all() -> Result<Counts, String> {
+    let measure = |(name, _): &Case| {
+        let (fewer, more) = (instructions(name, OPS.0)?, instructions(name, OPS.1)?);
+        // Both fit a double exactly: a run takes millions of instructions.
+        Ok((String::from(*name), (more as f64 - fewer as f64) / (OPS.1 - OPS.0) as f64))
+    };
+    CASES.iter().map(measure).collect()
+}
+
+/// Instructions of a whole process that runs `name` with `ops` operations.
+fn instructions(name: &str, ops: usize) -> Result<u64, String> {
+    let exe = std::env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    command.arg(exe).args([CHILD, name, &ops.to_string()]);
+    let output = command.output().map_err(|error| format!("cannot run valgrind: {error}"))?;
+    let report = String::from_utf8_lossy(&output.stderr);
+    let collected = report.lines().find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok());
+    match collected {
+        Some(count) if output.status.success() => Ok(count),
+        _ => Err(format!("{name} did not run to its end under callgrind:\n{report}")),
+    }
+}
+
+/// What the counts hold for: the compiler in its own words, and the architecture.
+fn compiler() -> Result<String, String> {
+    let output = Command::new("rustc").arg("-V").current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let output = output.map_err(|error| format!("cannot ask rustc for its version: {error}"))?;
+    Ok(format!("{}, {}", String::from_utf8_lossy(&output.stdout).trim(), std::env::consts::ARCH))
+}
+
+fn write(counts: &Counts) -> Result<ExitCode, String> {
+    let mut text = format!("# {}\n", compiler()?);
+    for (name, count) in counts {
+        writeln!(text, "{name} {count:.2}").expect("a string takes everything");
+    }
+    std::fs::write(COUNTS_PATH, &text).map_err(|error| format!("cannot write {COUNTS_PATH}: {error}"))?;
+    println!("{text}wrote {COUNTS_PATH}: commit it by itself and say why the counts moved");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The compiler and the counts of the committed file.
+fn committed() -> Result<(String, Counts), String> {
+    let text = std::fs::read_to_string(COUNTS_PATH)
+        .map_err(|error| format!("cannot read {COUNTS_PATH}: {error}"))?;
+    let mut lines = text.lines();
+    let compiler = lines.next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
+    let count =
+        |line: &str| Some((line.split_once(' ')?.0.to_owned(), line.split_once(' ')?.1.parse().ok()?));
+    let counts = lines.map(|line| count(line).ok_or_else(|| format!("{COUNTS_PATH}: what is `{line}`?")));
+    Ok((compiler.to_owned(), counts.collect::<Result<_, _>>()?))
+}
+
+fn compare(counts: &Counts) -> Result<ExitCode, String> {
+    let (compiler_then, counts_then) = committed()?;
+    let compiler_now = compiler()?;
+    let decides = compiler_then == compiler_now;
+    println!("instructions per operation, {compiler_now}");
+    let mut problems = Vec::new();
+    for (name, now) in counts {
+        match counts_then.get(name) {
+            None => {
+                println!("{name:24} {now:10.2}   no committed count");
+                problems.push(format!("{name}: {now:.2} now, no committed count"));
+            }
+            Some(then) => {
+                let change = (now / then - 1.0) * 100.0;
+                println!("{name:24} {now:10.2}   {then:10.2} committed   {change:+.2} %");
+                if change > TOLERANCE_PERCENT {
+                    problems.push(format!("{name}: {then:.2} committed, {now:.2} now, {change:+.2} %"));
+                }
+            }
+        }
+    }
+    let gone = counts_then.keys().filter(|name| !counts.contains_key(*name));
+    problems.extend(gone.map(|name| format!("{name}: committed, but no such case")));
+    if problems.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !decides {
+        println!("only reported, because the committed counts are of another compiler: {compiler_then}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let remedy = "make it cheap again, or run with `-- --update` and commit the new counts with the reason";
+    Err(format!("FAILED\n{}\n{remedy}", problems.join("\n")))
+}
