@@ -1,11 +1,12 @@
 //! What can go wrong, grouped by whose fault it is, and why a connection ended.
 
 use crate::time::Instant;
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where a peer is, or where to listen: an internet address or the path of a Unix socket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -81,12 +82,12 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
-    /// A core's handler panicked; the payload is what it panicked with, as text.
+    /// A core's handler panicked.
     Panicked {
         /// The core whose handler it was.
         core: usize,
-        /// The panic's message.
-        message: String,
+        /// What it panicked with.
+        payload: Payload,
     },
 }
 
@@ -105,7 +106,7 @@ impl fmt::Display for Error {
             Error::Io { what, source } => {
                 write!(f, "{what}: {source}{}", remedy_of(source.raw_os_error()))
             }
-            Error::Panicked { core, message } => write!(f, "the handler of core {core} panicked: {message}"),
+            Error::Panicked { core, payload } => write!(f, "the handler of core {core} panicked: {payload}"),
         }
     }
 }
@@ -116,6 +117,38 @@ impl std::error::Error for Error {
             Error::Io { source, .. } => Some(source),
             _ => None,
         }
+    }
+}
+
+/// What a handler panicked with. Its text is the panic's message.
+pub struct Payload(Mutex<Box<dyn Any + Send>>);
+
+impl Payload {
+    pub(crate) fn new(payload: Box<dyn Any + Send>) -> Payload {
+        Payload(Mutex::new(payload))
+    }
+
+    /// The payload, for [`std::panic::resume_unwind`] or to look into.
+    #[must_use]
+    pub fn into_inner(self) -> Box<dyn Any + Send> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let payload = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        f.write_str(text.unwrap_or("(a payload that is not text)"))
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({self})")
     }
 }
 

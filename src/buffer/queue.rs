@@ -26,6 +26,8 @@ pub struct OutQueue {
     /// No part is empty, except that the last may be a chunk which [`OutQueue::spare`] put there.
     parts: VecDeque<Part>,
     len: usize,
+    /// Those of `len` that lie in shared parts.
+    shared: usize,
 }
 
 enum Part {
@@ -69,7 +71,7 @@ impl OutQueue {
     /// An empty queue; allocates nothing.
     #[must_use]
     pub const fn new() -> OutQueue {
-        OutQueue { parts: VecDeque::new(), len: 0 }
+        OutQueue { parts: VecDeque::new(), len: 0, shared: 0 }
     }
 
     /// How many bytes wait.
@@ -77,6 +79,13 @@ impl OutQueue {
     #[must_use]
     pub const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Those of the waiting bytes that lie in shared buffers, which the pool does not count.
+    #[inline]
+    #[must_use]
+    pub const fn shared_bytes(&self) -> usize {
+        self.shared
     }
 
     /// Whether nothing waits.
@@ -164,6 +173,7 @@ impl OutQueue {
         } else {
             self.release_empty_tail(pool);
             self.len += bytes.len();
+            self.shared += bytes.len();
             self.parts.push_back(Part::Shared(bytes));
         }
     }
@@ -255,6 +265,9 @@ impl OutQueue {
         let mut left = n;
         while let Some(front) = self.parts.front_mut() {
             let held = front.bytes().len();
+            if matches!(front, Part::Shared(_)) {
+                self.shared -= held.min(left);
+            }
             if left < held {
                 front.consume(left);
                 return;
@@ -270,7 +283,7 @@ impl OutQueue {
     /// Forgets everything; all chunks go back to the pool.
     pub fn clear(&mut self, pool: &mut Pool) {
         self.parts.drain(..).for_each(|part| part.release(pool));
-        self.len = 0;
+        (self.len, self.shared) = (0, 0);
         self.bound_list();
     }
 

@@ -43,14 +43,13 @@ pub struct Owner(u16);
 impl Owner {
     /// The application: what everything belongs to unless it says otherwise.
     pub const APP: Owner = Owner(0);
+    /// The reactor itself: its events never reach a handler.
+    pub(crate) const RUNTIME: Owner = Owner(u16::MAX);
 
     pub(crate) const fn new(number: u16) -> Owner {
         Owner(number)
     }
 
-    pub(crate) const fn number(self) -> u16 {
-        self.0
-    }
 }
 
 /// A connection of one reactor. Stays valid as a value for ever, but names nothing once the connection has

@@ -114,6 +114,11 @@ impl<T> Slots<T> {
         })
     }
 
+    /// All live entries in order of their places.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.entries.iter_mut().filter_map(|(_, slot)| slot.value.as_mut())
+    }
+
     /// Bytes of heap that the table holds, live or not.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {

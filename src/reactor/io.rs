@@ -5,23 +5,27 @@ use super::accept::ListenerState;
 use super::admission::AdmissionControl;
 use super::bell::Bell;
 use super::config::{Config, check_options};
+use super::handoff::Handed;
 use super::event::{Interest, Listener, Mailbox, Source, Timer};
 use super::listen::{Connect, Listen};
 use super::mailbox::{Doorway, Inbox, Sender, mailbox};
 use super::notice::Notice;
 use super::run_queue::RunQueue;
 use super::send::Cork;
+use super::signals::Signals;
+use super::stop::StopPhase;
 use super::token;
 use crate::buffer::{OutQueue, Pool};
 use crate::collections::{Conn, DeadlineWheel, Handle, Owner, Slots, TimerHeap};
 use crate::conn::{Connection, Options, Priority, State, read_stop};
 use crate::error::{Address, Cause, Error, Stale};
 use crate::limits;
-use crate::metrics::{CoreMetrics, CoreView};
+use crate::metrics::{CoreMetrics, CoreView, Refusal, TurnWork};
 use crate::net::{Dialled, Socket, Stream};
 use crate::time::{Clock, Instant};
 use std::collections::VecDeque;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,20 +52,36 @@ pub struct Io {
     /// Connections not read because memory is short.
     pub(super) starved: Vec<Handle>,
     /// Bytes of shared buffers (`Bytes`) in all queues; the rest of the queues is the pool's to count.
+    pub(super) shared_bytes: usize,
+    /// Buffers hold more than 80 % of what they may: nothing is read until they hold less than 70 %.
     pub(super) memory_short: bool,
+    pub(super) handled: usize,
     pub(super) admission: AdmissionControl,
-    /// Listeners with readiness left over, or waiting for a free slot.
+    /// Listeners with somebody left in the backlog.
     pub(super) ready_listeners: Vec<Handle>,
-    pub(super) capped_listeners: Vec<Handle>,
+    /// Listeners that wait for a slot, a descriptor or memory.
+    pub(super) waiting_listeners: Vec<Handle>,
+    /// A descriptor held back, so that somebody can be turned away when there are no others.
+    pub(super) reserve: Option<OwnedFd>,
+    /// Connections that another core accepted for this one, and which listener each stands for.
+    pub(super) handed: Option<Inbox<Handed>>,
+    pub(super) handed_listeners: Vec<Handle>,
+    pub(super) signals: Option<Signals>,
+    /// Scratch of the deadline wheel.
+    pub(super) expired: Vec<(Handle, Cause)>,
     pub(super) trim_armed: bool,
     pub(super) owners: u16,
     pub(super) mailboxes: Vec<Mailbox>,
     pub(super) doorway: Arc<Doorway>,
     pub(super) mail_waiting: bool,
     pub(super) stopping_by: Option<Instant>,
-    pub(super) stop_announced: bool,
+    pub(super) stop_phase: StopPhase,
     pub(super) running: bool,
+    /// Connections that a shutdown's deadline cut off.
     pub(super) cut: u64,
+    /// When the last turn ended.
+    pub(super) ended_at: Instant,
+    pub(super) work: TurnWork,
     pub(super) metrics: CoreMetrics,
 }
 
@@ -123,12 +143,12 @@ pub struct Released {
 }
 
 impl Io {
-    pub(super) fn new(config: Config) -> Result<Io, Error> {
+    pub(super) fn new(config: Config, core: usize) -> Result<Io, Error> {
         config.validate()?;
         let poll = mio::Poll::new().map_err(|e| Error::io("creating the reactor's poller", e))?;
         let waker = mio::Waker::new(poll.registry(), token::WAKER)
             .map_err(|e| Error::io("creating the reactor's waker", e))?;
-        let doorway = Arc::new(Doorway { bell: Bell::new(waker), turn: 0.into() });
+        let doorway = Arc::new(Doorway { bell: Bell::new(waker), turn: 0.into(), stop_within: u64::MAX.into() });
         let clock = Clock::os();
         let now = clock.now();
         Ok(Io {
@@ -150,20 +170,29 @@ impl Io {
             dirty: Vec::new(),
             run_queue: RunQueue::new(),
             starved: Vec::new(),
+            shared_bytes: 0,
             memory_short: false,
+            handled: 0,
             admission: AdmissionControl::new(config.admission.clone()),
             ready_listeners: Vec::new(),
-            capped_listeners: Vec::new(),
+            waiting_listeners: Vec::new(),
+            reserve: None,
+            handed: None,
+            signals: None,
+            handed_listeners: Vec::new(),
+            expired: Vec::new(),
             trim_armed: false,
             owners: 0,
             mailboxes: Vec::new(),
             doorway,
             mail_waiting: false,
             stopping_by: None,
-            stop_announced: false,
+            stop_phase: StopPhase::Not,
             running: false,
             cut: 0,
-            metrics: CoreMetrics::new(now),
+            ended_at: now,
+            work: TurnWork::default(),
+            metrics: CoreMetrics::new(core, now),
             config,
         })
     }
@@ -267,19 +296,11 @@ impl Io {
         // Best effort: a socket that epoll no longer knows leaves nothing behind here.
         let _ = c.socket.deregister(self.poll.registry());
         let socket = std::mem::replace(&mut c.socket, Socket::Gone);
-        let unread = match c.kept.take() {
-            Some(kept) => {
-                let bytes = kept.chunk.filled().to_vec();
-                self.pool.put(kept.chunk);
-                bytes
-            }
-            None => Vec::new(),
-        };
-        let unsent = match c.out.take() {
-            Some(mut queue) => {
-                let bytes = queue.take_all(&mut self.pool);
-                self.spare_queues.push(queue);
-                bytes
+        let unread = c.kept.as_ref().map_or_else(Vec::new, |kept| kept.chunk.filled().to_vec());
+        let unsent = match c.out.as_mut() {
+            Some(queue) => {
+                self.shared_bytes -= queue.shared_bytes();
+                queue.take_all(&mut self.pool)
             }
             None => Vec::new(),
         };
@@ -604,10 +625,11 @@ impl Io {
     }
 
     fn check_room_for_one_more(&self) -> Result<(), Error> {
-        match self.config.admission.connections_max {
-            Some(max) if self.conns.len() >= max => Err(Error::Limit("connections_max of this reactor")),
-            _ => Ok(()),
+        if self.admission.has_room(self.conns.len()) {
+            return Ok(());
         }
+        self.metrics.admissions_refused[Refusal::ConnectionsMax].add(1);
+        Err(Error::Limit("connections_max of this reactor"))
     }
 
     pub(super) fn insert(&mut self, connection: Connection) -> Handle {

@@ -2,7 +2,7 @@
 
 use crate::collections::Owner;
 use crate::conn::Options;
-use crate::error::{Address, Error};
+use crate::error::Address;
 use crate::net::Acceptor;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ pub(crate) enum Place {
     Unix(std::os::unix::net::UnixListener),
     /// Connections come from another core.
     Elsewhere(Address, Arc<super::handoff::Load>),
-    /// Connections are spread over cores.
-    Spread(Acceptor, super::handoff::HandOff),
+    /// Bound already; its connections may be spread over cores.
+    Bound(Acceptor, Option<super::handoff::HandOff>),
 }
 
 impl Listen {
@@ -73,6 +73,12 @@ impl Listen {
 
     pub(crate) fn new(place: Place) -> Listen {
         Listen { place, options: None, owner: Owner::APP, backlog: 4096, reuse_port: false, only_v6: true }
+    }
+
+    /// A listener whose place is still to be said.
+    pub(crate) fn at_nothing(options: Option<Options>, owner: Owner) -> Listen {
+        let place = Place::Address(Address::Unix(std::path::Path::new("").into()));
+        Listen { options, owner, ..Listen::new(place) }
     }
 
     /// Options of the connections it accepts, instead of the reactor's.
@@ -147,14 +153,5 @@ impl Connect {
     pub fn owner(mut self, owner: Owner) -> Connect {
         self.owner = owner;
         self
-    }
-}
-
-impl Place {
-    pub(crate) fn error(self) -> Error {
-        match self {
-            Place::Unresolved(text, error) => Error::io(format!("resolving {text}"), error),
-            _ => Error::Config("this listener cannot be opened here".into()),
-        }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Doorway {
     pub(crate) bell: Bell<mio::Waker>,
     /// Counts turns, so that an inbox knows when its budget is new.
     pub(crate) turn: AtomicU64,
+    /// How soon a stopper wants the reactor to be done, in nanoseconds; the shortest wish counts.
+    pub(crate) stop_within: AtomicU64,
 }
 
 /// The writing end of a mailbox: clone it into any thread.
@@ -36,6 +38,13 @@ impl<M> Sender<M> {
             Err(TrySendError::Full(message)) => Err(SendMailError::Full(message)),
             Err(TrySendError::Disconnected(message)) => Err(SendMailError::Gone(message)),
         }
+    }
+
+    /// Drops this end and tells the reader to look, so that it learns when the last writer has gone.
+    pub(crate) fn hang_up(self) {
+        let Sender { channel, doorway, bit } = self;
+        drop(channel);
+        doorway.bell.ring(bit);
     }
 
     /// Messages waiting now.
@@ -101,6 +110,7 @@ pub struct Inbox<M> {
     budget: usize,
     taken: usize,
     turn: u64,
+    abandoned: bool,
 }
 
 impl<M> Inbox<M> {
@@ -125,8 +135,18 @@ impl<M> Inbox<M> {
                 self.doorway.bell.ring(self.bit);
                 Some(message)
             }
-            Err(_) => None,
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => {
+                self.abandoned = true;
+                None
+            }
         }
+    }
+
+    /// Whether `recv` has found that every sender was dropped: nothing will ever come.
+    #[must_use]
+    pub const fn is_abandoned(&self) -> bool {
+        self.abandoned
     }
 
     /// Which mailbox this is, to compare with [`Event::Mail`](crate::Event::Mail).
@@ -153,6 +173,6 @@ pub(crate) fn mailbox<M>(
     let doorway = Arc::clone(doorway);
     (
         Sender { channel: sender, doorway: Arc::clone(&doorway), bit },
-        Inbox { channel: receiver, doorway, bit, mailbox, budget, taken: 0, turn: 0 },
+        Inbox { channel: receiver, doorway, bit, mailbox, budget, taken: 0, turn: 0, abandoned: false },
     )
 }

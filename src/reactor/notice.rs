@@ -175,9 +175,9 @@ impl Io {
         c.read_stops |= read_stop::PAUSED;
         c.enter(State::Closed, self.now);
         self.wheel.cancel(handle.index());
-        self.metrics.connections_closed[cause as usize].add(1);
+        self.metrics.connections_closed[cause].add(1);
         if !opened {
-            self.metrics.connections_failed[cause as usize].add(1);
+            self.metrics.connections_failed[cause].add(1);
         }
         if self.cork.is_open_for(handle) {
             self.cork.discard();
@@ -221,7 +221,7 @@ impl Io {
     }
 
     /// Gives queue and kept bytes back to the pool.
-    fn drop_buffers(&mut self, handle: Handle) {
+    pub(super) fn drop_buffers(&mut self, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
         if let Some(mut queue) = c.out.take() {
             self.shared_bytes -= queue.shared_bytes();

@@ -54,7 +54,7 @@ impl Cork {
 
     /// Whether something waits in it.
     #[inline]
-    pub(super) const fn is_full_of_something(&self) -> bool {
+    pub(super) const fn holds_something(&self) -> bool {
         self.len > 0
     }
 
@@ -86,6 +86,10 @@ impl Cork {
         if self.bytes.is_empty() {
             self.bytes = vec![0; CORK_BYTES].into_boxed_slice();
         }
+    }
+
+    pub(super) fn is_open_for(&self, handle: Handle) -> bool {
+        self.open_for == Some(handle)
     }
 
     pub(super) fn discard(&mut self) {
@@ -131,7 +135,7 @@ impl Io {
             return self.write_through(handle, parts, total);
         }
         self.enqueue(handle, |queue, pool| queue.append_parts(pool, parts, 0));
-        Ok(self.after_enqueue(handle))
+        Ok(self.level(handle))
     }
 
     /// Sends a shared buffer without copying what the kernel does not take at once: all or nothing.
@@ -157,7 +161,7 @@ impl Io {
             return Ok(self.level(handle));
         }
         self.enqueue(handle, |queue, pool| queue.append_shared(pool, rest));
-        Ok(self.after_enqueue(handle))
+        Ok(self.level(handle))
     }
 
     /// Lets `encode` write at most `bytes_max` bytes straight into the outbound chunk and say how many it
@@ -191,9 +195,9 @@ impl Io {
         self.enqueue(handle, |queue, pool| {
             let n = encode(queue.spare(pool, bytes_max));
             assert!(n <= bytes_max, "encode claims {n} bytes of at most {bytes_max}");
-            queue.commit(n);
+            queue.commit(pool, n);
         });
-        Ok(self.after_enqueue(handle))
+        Ok(self.level(handle))
     }
 
     /// How many bytes a send would take now.
@@ -229,7 +233,7 @@ impl Io {
     /// Writes the cork out if it holds something of `handle`'s, so that what comes next comes after it.
     pub(super) fn uncork_if(&mut self, handle: Handle) {
         if self.cork.open_for == Some(handle) {
-            if self.cork.is_full_of_something() {
+            if self.cork.holds_something() {
                 self.uncork(handle);
             }
             if self.conns.get(handle).is_none_or(|c| !c.may_cork()) {
@@ -277,7 +281,7 @@ impl Io {
         if bytes > c.options.queue.max_bytes {
             return Err(SendError::TooLarge);
         }
-        let own_full = !c.options.queue.fits(c.queued(), bytes);
+        let own_full = c.queued() + bytes > c.options.queue.max_bytes;
         let all_full = self.pool.bytes_taken() + self.shared_bytes + bytes > self.config.buffer_bytes_max;
         if own_full || all_full {
             c.backlogged = true;
@@ -342,7 +346,7 @@ impl Io {
             }
         };
         self.note_written(handle, written);
-        c_consume(self, handle, written.min(queued));
+        self.consume_queued(handle, written.min(queued));
         let skip = written.saturating_sub(queued);
         if skip < total {
             self.enqueue_refused(handle, |queue, pool| queue.append_parts(pool, parts, skip));
@@ -411,7 +415,7 @@ impl Io {
             c.queued_since = self.now;
             self.watch(handle);
         }
-        self.arm_trim();
+        self.note_pool_grew();
     }
 
     pub(super) fn mark_dirty(&mut self, handle: Handle) {
@@ -424,14 +428,10 @@ impl Io {
         }
     }
 
-    fn after_enqueue(&mut self, handle: Handle) -> Sent {
-        self.level(handle)
-    }
-
     /// Compares the queue with its high watermark.
     fn level(&mut self, handle: Handle) -> Sent {
         let Some(c) = self.conns.get_mut(handle) else { return Sent::Flowing };
-        if !c.options.queue.is_backlogged(c.queued()) {
+        if !c.queued() > c.options.queue.high_bytes {
             return Sent::Flowing;
         }
         c.backlogged = true;
@@ -472,7 +472,7 @@ impl Io {
                         c.write_credit -= written as u64;
                     }
                     self.note_written(handle, written);
-                    c_consume(self, handle, written);
+                    self.consume_queued(handle, written);
                     if written < offered {
                         break;
                     }
@@ -484,6 +484,14 @@ impl Io {
         self.after_flush(handle);
     }
 
+    fn consume_queued(&mut self, handle: Handle, n: usize) {
+        if let Some(queue) = self.conns.get_mut(handle).and_then(|c| c.out.as_mut()) {
+            let shared_before = queue.shared_bytes();
+            queue.consume(&mut self.pool, n);
+            self.shared_bytes -= shared_before - queue.shared_bytes();
+        }
+    }
+
     /// What follows from the queue having become shorter.
     pub(super) fn after_flush(&mut self, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
@@ -493,7 +501,7 @@ impl Io {
             c.active_at = self.now;
             recycle(&mut self.spare_queues, c);
         }
-        if c.backlogged && c.options.queue.has_drained(queued) {
+        if c.backlogged && queued <= c.options.queue.low_bytes {
             c.backlogged = false;
             c.read_stops &= !read_stop::THROTTLED;
             if c.state == State::Open {
@@ -531,14 +539,6 @@ impl Io {
         if self.dirty.is_empty() {
             self.dirty = dirty;
         }
-    }
-}
-
-fn c_consume(io: &mut Io, handle: Handle, n: usize) {
-    if let Some(queue) = io.conns.get_mut(handle).and_then(|c| c.out.as_mut()) {
-        let shared_before = queue.shared_bytes();
-        queue.consume(&mut io.pool, n);
-        io.shared_bytes -= shared_before - queue.shared_bytes();
     }
 }
 

@@ -1,0 +1,316 @@
+//! The way in for connections: listeners, accepting within a budget, and surviving every error of accept(2).
+//!
+//! Out of descriptors or memory, a listener pauses: it tries again when a connection of this reactor closes,
+//! and on a timer (10 ms, doubling to 100 ms) for those of others. Edge-triggered readiness does not repeat,
+//! so this timer is also what keeps anybody from being stranded in the backlog. If the shortage of descriptors
+//! lasts, whoever waits longest is turned away by means of a descriptor held in reserve, a few at a time:
+//! a client that is refused can go elsewhere, one that hears nothing can not.
+
+use super::Io;
+use super::event::{Event, Handler, Listener};
+use super::handoff::{HandOff, Load};
+use super::io::Alarm;
+use super::listen::{Listen, Place};
+use super::notice::Notice;
+use super::token;
+use crate::collections::{Handle, Owner};
+use crate::conn::{Connection, Options};
+use crate::error::{Address, Error};
+use crate::limits::{LISTENERS_MAX, SHED_AT_ONCE_MAX};
+use crate::metrics::{AcceptFailure, Budget, Refusal};
+use crate::net::{AcceptFault, Acceptor, Bind, Socket};
+use crate::time::Instant;
+use rustix::io::Errno;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+const BACKOFF_MIN: Duration = Duration::from_millis(10);
+const BACKOFF_MAX: Duration = Duration::from_millis(100);
+/// A shortage of descriptors that lasts longer than this turns the waiting away.
+const SHED_AFTER: Duration = Duration::from_secs(1);
+
+/// A listener of this reactor.
+#[derive(Debug)]
+pub(super) struct ListenerState {
+    /// Absent where another core accepts for this one.
+    pub(super) acceptor: Option<Acceptor>,
+    pub(super) address: Address,
+    pub(super) options: Arc<Options>,
+    owner: Owner,
+    spread: Option<HandOff>,
+    load: Option<Arc<Load>>,
+    backoff: Duration,
+    /// When a shortage began.
+    short_since: Option<Instant>,
+    /// Stands in the list of the ready or of the waiting.
+    listed: bool,
+    retry_armed: bool,
+}
+
+impl ListenerState {
+    /// Closes the listening socket; connections that it let in are not touched.
+    pub(super) fn stop_listening(&mut self) {
+        self.acceptor = None;
+        self.spread = None;
+    }
+
+    /// One of the connections it let in has gone.
+    pub(super) fn one_less(&self) {
+        if let Some(load) = &self.load {
+            load.one_less();
+        }
+    }
+}
+
+impl Io {
+    pub(super) fn open_listener(&mut self, listen: Listen) -> Result<Listener, Error> {
+        if self.listeners.len() >= LISTENERS_MAX {
+            return Err(Error::Limit("1,024 listeners of one reactor"));
+        }
+        let options = self.options_or_default(listen.options.clone())?;
+        let owner = listen.owner;
+        let (acceptor, spread, load, address) = acquire(listen, &options)?;
+        if self.reserve.is_none() {
+            // Without it a lasting shortage only waits instead of turning anybody away.
+            self.reserve = reserve_descriptor();
+        }
+        let handle = self.listeners.insert(ListenerState {
+            acceptor,
+            address,
+            options,
+            owner,
+            spread,
+            load,
+            backoff: BACKOFF_MIN,
+            short_since: None,
+            listed: false,
+            retry_armed: false,
+        });
+        let listener = Listener { handle, owner };
+        if let Some(acceptor) = self.listeners.get_mut(handle).and_then(|state| state.acceptor.as_mut())
+            && let Err(error) = acceptor.register(self.poll.registry(), token::of_listener(handle))
+        {
+            self.listeners.remove(handle);
+            return Err(Error::io("watching a listener", error));
+        }
+        self.metrics.listeners.set(self.listeners.len() as u64);
+        Ok(listener)
+    }
+
+    pub(super) fn drop_listener(&mut self, handle: Handle) -> bool {
+        let known = self.listeners.remove(handle).is_some();
+        self.metrics.listeners.set(self.listeners.len() as u64);
+        known
+    }
+
+    /// Accepts from one listener, at most a budget of connections.
+    pub(super) fn accept_from<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle, budget: usize) {
+        for _ in 0..budget {
+            if !self.admission.has_room(self.conns.len()) {
+                self.metrics.admissions_refused[Refusal::ConnectionsMax].add(1);
+                return self.wait_for_room(handle);
+            }
+            let Some(state) = self.listeners.get_mut(handle) else { return };
+            let Some(acceptor) = state.acceptor.as_mut() else { return };
+            match acceptor.accept() {
+                Ok((socket, peer)) => {
+                    state.backoff = BACKOFF_MIN;
+                    state.short_since = None;
+                    self.take_in_or_pass(handler, handle, socket, peer);
+                }
+                Err(errno) => match AcceptFault::of(errno) {
+                    AcceptFault::Empty => return,
+                    AcceptFault::Aborted => {
+                        self.metrics.errors_recoverable.add(1);
+                        self.metrics.accept_errors[AcceptFailure::Aborted].add(1);
+                    }
+                    AcceptFault::Descriptors => return self.pause_accepting(handle, AcceptFailure::Descriptors),
+                    AcceptFault::Memory => return self.pause_accepting(handle, AcceptFailure::Memory),
+                    AcceptFault::Fatal => return self.listener_failed(handle, errno),
+                },
+            }
+        }
+        self.metrics.budgets_exhausted[Budget::Accepts].add(1);
+        self.list_ready(handle);
+    }
+
+    fn take_in_or_pass<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        socket: Socket,
+        peer: Address,
+    ) {
+        let spread = self.listeners.get(handle).and_then(|state| state.spread.as_ref());
+        match spread {
+            None => self.take_in(handler, handle, socket, peer),
+            Some(spread) => {
+                if let Some((socket, peer)) = spread.pass(socket, peer) {
+                    spread.own.one_more();
+                    self.take_in(handler, handle, socket, peer);
+                }
+            }
+        }
+    }
+
+    /// Makes an accepted socket a connection, unless admission has something against it.
+    fn take_in<H: Handler + ?Sized>(&mut self, handler: &mut H, listener: Handle, socket: Socket, peer: Address) {
+        let now = self.now;
+        let Some(state) = self.listeners.get(listener) else { return };
+        if let Err(refusal) = self.admission.admit(&peer, now) {
+            self.metrics.admissions_refused[refusal].add(1);
+            state.one_less();
+            return socket.reset_on_close();
+        }
+        let (owner, options) = (state.owner, Arc::clone(&state.options));
+        let Ok(socket) = Acceptor::prepare(socket, &options.socket) else {
+            state.one_less();
+            return self.admission.left(Some(&peer));
+        };
+        self.metrics.connections_accepted.add(1);
+        self.work.accepts += 1;
+        let mut connection = Connection::new(socket, options, owner, now);
+        connection.peer = Some(peer.clone());
+        connection.listener = Some(listener);
+        connection.enter(crate::conn::State::Securing, now);
+        let handle = self.insert(connection);
+        let conn = crate::collections::Conn::new(handle, owner);
+        if let Err(error) = self.register(handle) {
+            self.metrics.accept_errors[AcceptFailure::Memory].add(1);
+            return self.fail(handle, &error);
+        }
+        let listener = Listener { handle: listener, owner };
+        self.call(handler, Event::Accepted { conn, listener, peer: &peer });
+        self.open(handler, handle);
+    }
+
+    /// Takes in what another core accepted for this one.
+    pub(super) fn take_handed<H: Handler + ?Sized>(&mut self, handler: &mut H) {
+        let Some(mut inbox) = self.handed.take() else { return };
+        while let Some(handed) = inbox.recv() {
+            match self.handed_listeners.get(handed.listener) {
+                Some(&listener) => self.take_in(handler, listener, handed.socket, handed.peer),
+                None => handed.socket.reset_on_close(),
+            }
+        }
+        self.handed = Some(inbox);
+    }
+
+    // ---- pausing and trying again
+
+    /// All slots are taken: go on when one becomes free.
+    fn wait_for_room(&mut self, handle: Handle) {
+        let Some(state) = self.listeners.get_mut(handle).filter(|state| !state.listed) else { return };
+        state.listed = true;
+        self.waiting_listeners.push(handle);
+    }
+
+    fn pause_accepting(&mut self, handle: Handle, why: AcceptFailure) {
+        let now = self.now;
+        self.metrics.errors_recoverable.add(1);
+        self.metrics.accept_errors[why].add(1);
+        let Some(state) = self.listeners.get_mut(handle) else { return };
+        let since = *state.short_since.get_or_insert(now);
+        let backoff = state.backoff;
+        state.backoff = (backoff * 2).min(BACKOFF_MAX);
+        if !state.retry_armed {
+            state.retry_armed = true;
+            self.timers.insert(now + backoff, Alarm::AcceptRetry(handle));
+        }
+        if why == AcceptFailure::Descriptors && now.since(since) >= SHED_AFTER {
+            self.shed(handle);
+        }
+        self.wait_for_room(handle);
+    }
+
+    /// Turns the longest waiting away by means of the reserve descriptor.
+    fn shed(&mut self, handle: Handle) {
+        for _ in 0..SHED_AT_ONCE_MAX {
+            drop(self.reserve.take());
+            let accepted = self
+                .listeners
+                .get_mut(handle)
+                .and_then(|state| state.acceptor.as_mut())
+                .and_then(|acceptor| acceptor.accept().ok());
+            let Some((socket, _)) = accepted else { break };
+            socket.reset_on_close();
+            drop(socket);
+            self.metrics.accept_errors[AcceptFailure::Other].add(1);
+            self.reserve = reserve_descriptor();
+        }
+        if self.reserve.is_none() {
+            self.reserve = reserve_descriptor();
+        }
+    }
+
+    pub(super) fn retry_accepting(&mut self, handle: Handle) {
+        if let Some(state) = self.listeners.get_mut(handle) {
+            state.retry_armed = false;
+        }
+        self.retry_waiting_listeners();
+    }
+
+    /// Something was freed: whoever waited for it tries again at the end of this turn or in the next one.
+    pub(super) fn retry_waiting_listeners(&mut self) {
+        for handle in self.waiting_listeners.drain(..) {
+            self.ready_listeners.push(handle);
+        }
+    }
+
+    fn list_ready(&mut self, handle: Handle) {
+        if let Some(state) = self.listeners.get_mut(handle).filter(|state| !state.listed) {
+            state.listed = true;
+            self.ready_listeners.push(handle);
+        }
+    }
+
+    /// Goes on with listeners that had more in their backlog than their budget, or that may try again.
+    pub(super) fn accept_leftovers<H: Handler + ?Sized>(&mut self, handler: &mut H) {
+        let budget = self.config.budgets.accepts;
+        for handle in std::mem::take(&mut self.ready_listeners) {
+            if let Some(state) = self.listeners.get_mut(handle) {
+                state.listed = false;
+                self.accept_from(handler, handle, budget);
+            }
+        }
+    }
+
+    fn listener_failed(&mut self, handle: Handle, errno: Errno) {
+        self.metrics.errors_critical.add(1);
+        self.metrics.accept_errors[AcceptFailure::Other].add(1);
+        if let Some(state) = self.listeners.remove(handle) {
+            let listener = Listener { handle, owner: state.owner };
+            self.notices.push_back(Notice::ListenerFailed(listener, errno));
+        }
+        self.metrics.listeners.set(self.listeners.len() as u64);
+    }
+}
+
+type Acquired = (Option<Acceptor>, Option<HandOff>, Option<Arc<Load>>, Address);
+
+fn acquire(listen: Listen, options: &Options) -> Result<Acquired, Error> {
+    let Listen { place, backlog, reuse_port, only_v6, .. } = listen;
+    let taken_over = |e| Error::io("taking over a listener", e);
+    let (acceptor, spread) = match place {
+        Place::Address(address) => {
+            let how = Bind { backlog, reuse_port, only_v6, options: &options.socket };
+            let bound = Acceptor::bind(&address, how);
+            (bound.map_err(|e| Error::io(format!("listening on {address}"), e))?, None)
+        }
+        Place::Tcp(listener) => {
+            (Acceptor::from_tcp(listener, &options.socket).map_err(taken_over)?, None)
+        }
+        Place::Unix(listener) => (Acceptor::from_unix(listener).map_err(taken_over)?, None),
+        Place::Bound(acceptor, spread) => (acceptor, spread),
+        Place::Elsewhere(address, load) => return Ok((None, None, Some(load), address)),
+        Place::Unresolved(text, error) => return Err(Error::io(format!("resolving {text}"), error)),
+    };
+    let address = acceptor.local().map_err(|e| Error::io("asking a listener for its address", e))?;
+    let load = spread.as_ref().map(|spread: &HandOff| Arc::clone(&spread.own));
+    Ok((Some(acceptor), spread, load, address))
+}
+
+fn reserve_descriptor() -> Option<OwnedFd> {
+    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+}

@@ -1,0 +1,394 @@
+//! The way in: a readiness event becomes a read, the read becomes `Data`, and what the handler did with it
+//! becomes one write.
+
+use super::Io;
+use super::event::{Event, Handler};
+use super::io::Lent;
+use super::receive::{HEADROOM_BYTES, ReceiveBuffer};
+use crate::collections::{Conn, Handle};
+use crate::conn::{Kept, State, read_stop};
+use crate::error::Cause;
+use crate::metrics::Budget;
+use crate::secure::Handshake;
+use crate::time::Instant;
+use rustix::io::Errno;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// What the kernel reported of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer's end of stream, a hang-up or an error is behind what can be read.
+    pub(super) end: bool,
+    pub(super) error: bool,
+}
+
+impl Io {
+    /// Calls the handler.
+    #[inline]
+    pub(super) fn call<H: Handler + ?Sized>(&mut self, handler: &mut H, event: Event<'_>) {
+        self.handled += 1;
+        if self.config.isolate_panics {
+            self.call_isolated(handler, event);
+        } else {
+            handler.handle(self, event);
+        }
+    }
+
+    #[cold]
+    fn call_isolated<H: Handler + ?Sized>(&mut self, handler: &mut H, event: Event<'_>) {
+        let conn = event.conn();
+        // The handler is the application's: whatever it left half done behind a panic is its to repair. What
+        // is the reactor's is put right below.
+        if catch_unwind(AssertUnwindSafe(|| handler.handle(self, event))).is_ok() {
+            return;
+        }
+        self.metrics.handler_panics.add(1);
+        self.metrics.errors_critical.add(1);
+        self.cork.discard();
+        self.lent = Lent::NOTHING;
+        if let Some(conn) = conn
+            && let Some(c) = self.conns.get(conn.handle())
+        {
+            c.socket.reset_on_close();
+            self.close_now(conn.handle(), Cause::HandlerPanicked, None);
+        }
+    }
+
+    /// Calls the handler about a connection; what it sends to that connection is corked and written once.
+    #[inline]
+    pub(super) fn call_for<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle, event: Event<'_>) {
+        if self.conns.get(handle).is_some_and(|c| c.may_cork()) {
+            self.cork.open(handle);
+        }
+        self.call(handler, event);
+        if self.cork.holds_something() {
+            self.uncork(handle);
+        }
+        self.cork.shut();
+    }
+
+    /// Serves one connection that the kernel reported.
+    #[inline]
+    pub(super) fn serve<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        reported: Reported,
+        buffer: &mut ReceiveBuffer,
+    ) {
+        let turn = self.turn;
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        c.served_turn = turn;
+        c.readable |= reported.readable;
+        c.end_seen |= reported.end;
+        if c.state != State::Open || reported.error {
+            return self.serve_unusual(handler, handle, reported, buffer);
+        }
+        if reported.writable && c.out.is_some() {
+            self.flush(handle);
+        }
+        if self.conns.get(handle).is_some_and(|c| c.may_read()) {
+            self.receive(handler, handle, buffer);
+        }
+    }
+
+    #[cold]
+    fn serve_unusual<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        reported: Reported,
+        buffer: &mut ReceiveBuffer,
+    ) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        match c.state {
+            State::Connecting if reported.writable || reported.error || reported.end => {
+                self.finish_connecting(handler, handle);
+                if self.conns.get(handle).is_some_and(|c| c.state == State::Open && c.may_read()) {
+                    self.receive(handler, handle, buffer);
+                }
+            }
+            State::Connecting | State::Securing | State::Closed => {}
+            State::Draining => {
+                if reported.writable && c.out.is_some() {
+                    self.flush(handle);
+                } else if c.out.is_none() && c.readable {
+                    self.linger(handle);
+                }
+            }
+            State::Open => {
+                // An error is told by the next read, behind whatever can still be read; a connection that is
+                // not being read must learn of it here, or it would not learn of it before its deadline.
+                if c.may_read() {
+                    self.receive(handler, handle, buffer);
+                } else if let Ok(Some(error)) = c.socket.take_error() {
+                    self.fail(handle, &error);
+                }
+            }
+        }
+    }
+
+    /// Serves a connection whose turn has come in the run queue.
+    pub(super) fn serve_again<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        buffer: &mut ReceiveBuffer,
+    ) {
+        let turn = self.turn;
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        c.in_run_queue = false;
+        if c.state == State::Draining && c.out.is_none() {
+            self.linger(handle);
+        } else if c.state == State::Open && c.may_read() {
+            if c.served_turn == turn {
+                return self.run_queue.push(handle, c);
+            }
+            self.receive(handler, handle, buffer);
+        }
+    }
+
+    /// The first writable event of a connecting socket: it is established, or it failed.
+    fn finish_connecting<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        match c.socket.take_error() {
+            Ok(None) => {}
+            Ok(Some(error)) | Err(error) => return self.fail(handle, &error),
+        }
+        if !c.socket.is_connected() {
+            // A spurious event: the real one is still to come.
+            return;
+        }
+        self.metrics.connect_latency_nanos.record(nanos_since(c.since, now));
+        self.open(handler, handle);
+    }
+
+    /// The socket is connected: shake hands (the plain layer has nothing to shake), then data may flow.
+    pub(super) fn open<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if !matches!(c.state, State::Connecting | State::Securing) {
+            return;
+        }
+        c.enter(State::Securing, now);
+        match c.layer.handshake() {
+            Handshake::Done => c.enter(State::Open, now),
+        }
+        c.active_at = now;
+        let conn = c.conn(handle);
+        if c.out.is_some() {
+            self.mark_dirty(handle);
+        } else if c.finishing {
+            self.send_end(handle);
+        }
+        self.metrics.connections_opened.add(1);
+        self.watch(handle);
+        self.call_for(handler, handle, Event::Opened { conn });
+    }
+
+    /// Reads until the socket is empty or the budget used up, and hands on what came.
+    fn receive<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle, buffer: &mut ReceiveBuffer) {
+        let mut budget = self.config.budgets.receive_bytes;
+        loop {
+            let Some(c) = self.conns.get_mut(handle) else { return };
+            if !c.may_read() || c.state != State::Open {
+                return;
+            }
+            if budget == 0 || self.memory_short {
+                return self.postpone(handle, budget);
+            }
+            let area = buffer.area();
+            let room = area.len().min(budget).min(usize::try_from(c.read_credit).unwrap_or(usize::MAX));
+            match c.socket.read(&mut area[..room]) {
+                Ok(0) => return self.peer_ended(handler, handle),
+                Ok(n) => {
+                    budget -= n;
+                    c.active_at = self.now;
+                    if n < room && !c.end_seen {
+                        // A short read of a stream socket has emptied it, and the next bytes are a new edge,
+                        // unless an end of stream queued behind the data has had its edge already.
+                        c.readable = false;
+                    }
+                    if c.read_credit != u64::MAX {
+                        spend(&mut c.read_credit, &mut c.read_stops, n);
+                    }
+                    self.metrics.bytes_in.add(n as u64);
+                    let n = c.layer.open(&mut area[..n]);
+                    self.hand_on(handler, handle, n, buffer);
+                }
+                Err(Errno::AGAIN) => {
+                    c.readable = false;
+                    return;
+                }
+                Err(Errno::INTR) => {}
+                Err(errno) => return self.fail_errno(handle, errno),
+            }
+        }
+    }
+
+    /// The budget is used up, or buffer memory is: readiness stays remembered.
+    #[cold]
+    fn postpone(&mut self, handle: Handle, budget: usize) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if budget == 0 {
+            self.metrics.budgets_exhausted[Budget::Bytes].add(1);
+            self.run_queue.push(handle, c);
+        } else {
+            self.metrics.reads_stopped_by_memory.add(1);
+            c.read_stops |= read_stop::MEMORY;
+            self.starved.push(handle);
+        }
+    }
+
+    /// Lends `n` received bytes, behind what was kept before.
+    #[inline]
+    fn hand_on<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        n: usize,
+        buffer: &mut ReceiveBuffer,
+    ) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.kept.is_some() {
+            return self.hand_on_behind_kept(handler, handle, n, buffer);
+        }
+        let conn = c.conn(handle);
+        let owed = c.owed_since != Instant::FAR_FUTURE;
+        c.expecting = false;
+        self.lend(handler, conn, buffer.received(0, n));
+        if owed {
+            self.settle_owed(handle);
+        }
+    }
+
+    #[cold]
+    fn hand_on_behind_kept<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        n: usize,
+        buffer: &mut ReceiveBuffer,
+    ) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let Some(mut kept) = c.kept.take() else { return };
+        let (conn, before) = (c.conn(handle), kept.chunk.len());
+        if before + n < kept.want {
+            // Progress, but not yet what the handler wants: store it, and the read timeout starts again.
+            c.owed_since = now;
+            self.append_kept(handle, kept, buffer.received(0, n));
+            return;
+        }
+        c.expecting = false;
+        if before <= HEADROOM_BYTES {
+            buffer.put_before(kept.chunk.filled());
+            self.pool.put(kept.chunk);
+            self.lend(handler, conn, buffer.received(before, n));
+        } else {
+            let mut whole = self.pool.take(before + n);
+            whole.append(kept.chunk.filled());
+            whole.append(buffer.received(0, n));
+            self.pool.put(std::mem::replace(&mut kept.chunk, whole));
+            self.lend(handler, conn, kept.chunk.filled());
+            self.pool.put(kept.chunk);
+        }
+        self.settle_owed(handle);
+    }
+
+    /// Lends `bytes` to the handler and does what it wanted of them.
+    #[inline]
+    fn lend<H: Handler + ?Sized>(&mut self, handler: &mut H, conn: Conn, bytes: &[u8]) {
+        let handle = conn.handle();
+        self.metrics.messages_in.add(1);
+        self.lent = Lent { to: Some(handle), bytes: bytes.len(), keep: 0, want: 0 };
+        self.call_for(handler, handle, Event::Data { conn, bytes });
+        let lent = std::mem::replace(&mut self.lent, Lent::NOTHING);
+        if lent.keep > 0 {
+            self.store_kept(handle, &bytes[bytes.len() - lent.keep..], lent.want);
+        }
+    }
+
+    #[cold]
+    fn store_kept(&mut self, handle: Handle, tail: &[u8], want: usize) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { return };
+        // Room for all that is wanted, within the bound that `keep` has checked: a frame that comes in many
+        // pieces is stored without moving.
+        let mut chunk = self.pool.take(tail.len().max(want.min(c.options.kept_bytes_max)));
+        chunk.append(tail);
+        c.kept = Some(Kept { chunk, want });
+        c.note_owed(now);
+        self.watch(handle);
+        self.note_pool_grew();
+    }
+
+    fn append_kept(&mut self, handle: Handle, mut kept: Kept, more: &[u8]) {
+        if kept.chunk.spare_mut().len() < more.len() {
+            let mut larger = self.pool.take((kept.chunk.len() + more.len()).max(kept.want));
+            larger.append(kept.chunk.filled());
+            self.pool.put(std::mem::replace(&mut kept.chunk, larger));
+            self.note_pool_grew();
+        }
+        kept.chunk.append(more);
+        if let Some(c) = self.conns.get_mut(handle) {
+            c.kept = Some(kept);
+        }
+    }
+
+    /// Input may have stopped being owed, or be owed anew.
+    fn settle_owed(&mut self, handle: Handle) {
+        let now = self.now;
+        if let Some(c) = self.conns.get_mut(handle) {
+            c.note_owed(now);
+        }
+        self.relieve_memory();
+    }
+
+    /// The peer has ended its side: what was kept is lent once more, then the handler is told, or the
+    /// connection closed.
+    #[cold]
+    fn peer_ended<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        c.readable = false;
+        c.peer_finished = true;
+        c.expecting = false;
+        let conn = c.conn(handle);
+        if let Some(kept) = c.kept.take() {
+            self.lend(handler, conn, kept.chunk.filled());
+            self.pool.put(kept.chunk);
+            self.drop_kept_again(handle);
+        }
+        let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { return };
+        c.note_owed(self.now);
+        if c.end_sent {
+            self.close_now(handle, Cause::PeerClosed, None);
+        } else if c.options.half_close {
+            self.call_for(handler, handle, Event::PeerFinished { conn });
+        } else {
+            self.begin_close(handle, Cause::PeerClosed);
+        }
+    }
+
+    /// Nothing will ever come behind bytes that are kept at the end of the stream.
+    fn drop_kept_again(&mut self, handle: Handle) {
+        if let Some(kept) = self.conns.get_mut(handle).and_then(|c| c.kept.take()) {
+            self.pool.put(kept.chunk);
+        }
+        self.relieve_memory();
+    }
+}
+
+fn spend(credit: &mut u64, stops: &mut u8, n: usize) {
+    *credit -= n as u64;
+    if *credit == 0 {
+        *stops |= read_stop::CREDIT;
+    }
+}
+
+pub(super) fn nanos_since(earlier: Instant, now: Instant) -> u64 {
+    now.as_nanos().saturating_sub(earlier.as_nanos())
+}
