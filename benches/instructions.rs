@@ -10,14 +10,18 @@
 //! difference costs per operation is the count: start-up, setup and teardown cancel out.
 //!
 //! Counts hold for one compiler on one architecture, both named in the file's header. There the comparison decides;
-//! elsewhere it only reports. A refresh is a commit of its own that says why the counts moved. Without valgrind
+//! elsewhere it only reports. (What the C library copies and allocates with counts too; that hardly differs.) A refresh is a commit of its own that says why the counts moved. Without valgrind
 //! there is nothing to compare; where `CI` is set that is a failure.
 
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::process::{Command, ExitCode, Stdio};
-use windlass::collections::{Handle, Slots};
+use windlass::buffer::{OutQueue, Pool, SMALL_CHUNK_BYTES};
+use windlass::collections::{DeadlineWheel, Handle, Slots, TimerHeap};
+use windlass::metrics::histogram;
+use windlass::time::Instant;
 
 /// A name, and what performs that many operations.
 type Case = (&'static str, fn(usize));
@@ -27,6 +31,17 @@ const CASES: &[Case] = &[
     ("slots_get", slots_get),
     ("slots_get_stale", slots_get_stale),
     ("slots_remove", slots_remove),
+    ("wheel_schedule", wheel_schedule),
+    ("wheel_extend", wheel_extend),
+    ("wheel_cancel", wheel_cancel),
+    ("wheel_expire", wheel_expire),
+    ("timers_insert", timers_insert),
+    ("timers_cancel", timers_cancel),
+    ("timers_pop_due", timers_pop_due),
+    ("histogram_record", histogram_record),
+    ("pool_take_put", pool_take_put),
+    ("queue_append_consume_64", queue_append_consume_64),
+    ("queue_shared_4k_consume", queue_shared_4k_consume),
 ];
 
 /// The two points of each measurement, with equally many digits so that the command lines are equally long.
@@ -82,6 +97,126 @@ fn slots_remove(ops: usize) {
     let (mut slots, handles) = full_slots();
     for handle in &handles[..ops] {
         black_box(slots.remove(*handle));
+    }
+}
+
+/// Deadlines of the entries: spread over a minute, in no order.
+fn deadline(entry: usize) -> Instant {
+    Instant::from_millis((entry * 7_919 % 60_000) as u64)
+}
+
+fn full_wheel() -> DeadlineWheel {
+    let mut wheel = DeadlineWheel::new();
+    for entry in 0..ENTRIES {
+        wheel.schedule(entry as u32, deadline(entry));
+    }
+    wheel
+}
+
+/// Of entries that were scheduled before.
+fn wheel_schedule(ops: usize) {
+    let mut wheel = full_wheel();
+    for entry in 0..ENTRIES {
+        wheel.cancel(entry as u32);
+    }
+    for entry in 0..ops {
+        wheel.schedule(entry as u32, black_box(deadline(entry)));
+    }
+    black_box(&wheel);
+}
+
+fn wheel_extend(ops: usize) {
+    let mut wheel = full_wheel();
+    for entry in 0..ops {
+        wheel.extend(entry as u32, black_box(Instant::from_millis(90_000)));
+    }
+    black_box(&wheel);
+}
+
+fn wheel_cancel(ops: usize) {
+    let mut wheel = full_wheel();
+    for entry in 0..ops {
+        black_box(wheel.cancel(entry as u32));
+    }
+}
+
+fn wheel_expire(ops: usize) {
+    let mut wheel = full_wheel();
+    let done = wheel.advance(Instant::from_millis(90_000), ops, |index| {
+        black_box(index);
+        None
+    });
+    assert_eq!(done.expired, ops);
+}
+
+fn full_timers() -> (TimerHeap<u64>, Vec<Handle>) {
+    let mut timers = TimerHeap::new();
+    let handles = (0..ENTRIES).map(|entry| timers.insert(deadline(entry), entry as u64)).collect();
+    (timers, handles)
+}
+
+/// Into a heap that already holds as many as the other cases.
+fn timers_insert(ops: usize) {
+    let (mut timers, _) = full_timers();
+    for entry in 0..ENTRIES {
+        timers.insert(deadline(entry), 0);
+    }
+    while timers.len() > ENTRIES {
+        black_box(timers.pop_due(Instant::FAR_FUTURE));
+    }
+    for entry in 0..ops {
+        black_box(timers.insert(deadline(entry), 0));
+    }
+}
+
+fn timers_cancel(ops: usize) {
+    let (mut timers, handles) = full_timers();
+    for handle in &handles[..ops] {
+        black_box(timers.cancel(*handle));
+    }
+}
+
+fn timers_pop_due(ops: usize) {
+    let (mut timers, _) = full_timers();
+    for _ in 0..ops {
+        black_box(timers.pop_due(Instant::from_millis(90_000)));
+    }
+}
+
+/// Latencies between a microsecond and ten milliseconds.
+fn histogram_record(ops: usize) {
+    let (recorder, reader) = histogram();
+    for entry in 0..ops as u64 {
+        recorder.record(black_box(1_000 + entry * 7_919 % 10_000_000));
+    }
+    black_box(&reader);
+}
+
+/// The smallest class, warm.
+fn pool_take_put(ops: usize) {
+    let mut pool = Pool::new();
+    for _ in 0..ops {
+        let chunk = pool.take(black_box(SMALL_CHUNK_BYTES));
+        pool.put(black_box(chunk));
+    }
+}
+
+/// What the kernel refused of one small answer, and took later.
+fn queue_append_consume_64(ops: usize) {
+    let (mut pool, mut queue) = (Pool::new(), OutQueue::new());
+    for _ in 0..ops {
+        queue.append(&mut pool, black_box(&[b'x'; 64]));
+        queue.consume(&mut pool, black_box(64));
+    }
+}
+
+/// One buffer that many connections send.
+fn queue_shared_4k_consume(ops: usize) {
+    let (mut pool, mut queue) = (Pool::new(), OutQueue::new());
+    let shared = Bytes::from(vec![b'x'; 4096]);
+    for _ in 0..ops {
+        queue.append_shared(&mut pool, black_box(shared.clone()));
+        queue.consume(&mut pool, black_box(4096));
     }
 }
 

@@ -7,24 +7,31 @@ fn refuse_names(source: &Source, refused: impl Fn(&Named) -> bool, advice: &str)
     names.map(|name| source.complaint(name.line, format!("`{name}`: {advice}"))).collect()
 }
 
-/// The operating system's clocks are read in one place.
-pub fn check_clocks(source: &Source, allowed: &[&str]) -> Vec<Complaint> {
+/// The operating system's clocks are read in one place. The files in `wall_time_given` may name wall time, because
+/// they are given a point of it; they may not ask for the present one either.
+pub fn check_clocks(source: &Source, allowed: &[&str], wall_time_given: &[&str]) -> Vec<Complaint> {
     if source.is_under(allowed) {
         return Vec::new();
     }
-    let reads_a_clock = |name: &Named| {
-        let whole_module = name.starts_with(&["std", "time"])
-            && name
-                .segments
-                .get(2)
-                .is_none_or(|third| matches!(third.as_str(), "self" | "*" | "Instant" | "UNIX_EPOCH"));
-        whole_module
-            || name.segments.iter().any(|segment| segment == "SystemTime" || segment == "clock_gettime")
-            || name.ends_with(&["Instant", "now"])
+    let refused = |name: &Named| {
+        let of_std = |item: &str| name.starts_with(&["std", "time", item]);
+        let wall_time = name.segments.iter().any(|segment| segment == "SystemTime") || of_std("UNIX_EPOCH");
+        let whole_module = name.segments == ["std", "time"] || of_std("self") || of_std("*");
+        let asks = name.ends_with(&["Instant", "now"]) || name.ends_with(&["SystemTime", "now"]);
+        let asks_the_kernel = name.ends_with(&["clock_gettime"]);
+        let names_a_clock =
+            of_std("Instant") || whole_module || wall_time && !source.is_under(wall_time_given);
+        asks || asks_the_kernel || names_a_clock
     };
     let advice = "the system's clocks belong to src/time.rs; take `now: crate::time::Instant`, or own a `Clock` from the \
                   reactor upwards (of std::time import `Duration` by its name)";
-    refuse_names(source, reads_a_clock, advice)
+    let mut complaints = refuse_names(source, refused, advice);
+    for call in source.tokens.windows(3) {
+        if call[0].is(".") && call[1].is("elapsed") && call[2].is("(") {
+            complaints.push(source.complaint(call[1].line, format!("`.elapsed()` reads a clock: {advice}")));
+        }
+    }
+    complaints
 }
 
 /// The outside world is met in one place.
@@ -51,22 +58,27 @@ pub fn check_sleep(source: &Source, allowed: &[&str]) -> Vec<Complaint> {
     )
 }
 
-/// `unsafe` stands only in listed files, each site under a comment that says why it is sound.
+/// `unsafe` stands only in listed files, each site under a comment that says why it is sound. A function inside an
+/// `unsafe impl` needs none: its contract is the trait's.
 pub fn check_unsafe(source: &Source, allowed: &[&str]) -> Vec<Complaint> {
-    let sites = source.tokens.iter().filter(|token| token.is("unsafe"));
-    let complaint = |line: usize| {
-        if !source.is_under(allowed) {
-            let message =
-                "`unsafe` outside its fence: measure that it pays, then list the file in UNSAFE_ALLOWED";
-            Some(source.complaint(line, message.to_owned()))
-        } else if !argued_above(&source.text, line) {
-            let message = "`unsafe` without an argument: put a `// SAFETY:` comment directly above it";
-            Some(source.complaint(line, message.to_owned()))
-        } else {
-            None
+    let mut complaints = Vec::new();
+    let mut trait_contract_until = 0;
+    for (at, token) in source.tokens.iter().enumerate().filter(|(_, token)| token.is("unsafe")) {
+        let next = source.tokens.get(at + 1);
+        if next.is_some_and(|next| next.is("impl")) {
+            trait_contract_until = source.body_end(at).unwrap_or(at);
         }
-    };
-    sites.filter_map(|token| complaint(token.line)).collect()
+        let contract_is_the_traits = at < trait_contract_until && next.is_some_and(|next| next.is("fn"));
+        let message = if !source.is_under(allowed) {
+            "`unsafe` outside its fence: measure that it pays, then list the file in UNSAFE_ALLOWED"
+        } else if !contract_is_the_traits && !argued_above(&source.text, token.line) {
+            "`unsafe` without an argument: put a `// SAFETY:` comment directly above it"
+        } else {
+            continue;
+        };
+        complaints.push(source.complaint(token.line, message.to_owned()));
+    }
+    complaints
 }
 
 /// Whether the comment directly above `line` (attributes aside) argues for its safety.
@@ -114,21 +126,26 @@ mod tests {
 
     #[test]
     fn clocks_are_refused_however_they_are_named() {
-        let found =
-            |text| lines(|source| check_clocks(source, &["src/time.rs", "src/bin/"]), "src/conn/a.rs", text);
+        let rule = |source: &Source| check_clocks(source, &["src/time.rs", "src/bin/"], &["src/log.rs"]);
+        let found = |text| lines(rule, "src/conn/a.rs", text);
         assert_eq!(found("\nuse std::time::{Duration, Instant};"), [2]);
         assert_eq!(found("use std::time;"), [1]);
         assert_eq!(found("use std::{io, time::{self, Duration}};"), [1]);
         assert_eq!(found("use std::time::*;"), [1]);
         assert_eq!(found("use std::time::SystemTime as Wall;"), [1]);
+        assert_eq!(found("use std::time::UNIX_EPOCH;"), [1]);
         assert_eq!(found("fn f() { let t = x.unwrap_or_else(Instant::now); }"), [1]);
         assert_eq!(found("fn f() { assert!(std::time::Instant::now() > t) }"), [1]);
         assert_eq!(found("fn f() { rustix::time::clock_gettime(m) }"), [1]);
+        assert_eq!(found("fn f() { let t = start\n.elapsed(); }"), [2]);
         assert_eq!(found("use std::time::Duration; use crate::time::Instant; // std::time::Instant"), []);
         assert_eq!(
-            lines(|source| check_clocks(source, &["src/time.rs"]), "src/time.rs", "use std::time::Instant;"),
+            lines(rule, "src/time.rs", "use std::time::Instant; fn f() { Instant::now().elapsed() }"),
             []
         );
+        assert_eq!(lines(rule, "src/log.rs", "use std::time::{SystemTime, UNIX_EPOCH};"), []);
+        assert_eq!(lines(rule, "src/log.rs", "fn f() { std::time::SystemTime::now() }"), [1]);
+        assert_eq!(lines(rule, "src/log.rs", "use std::time::Instant;"), [1]);
     }
 
     #[test]
@@ -173,7 +190,8 @@ mod tests {
 
     #[test]
     fn unsafe_without_an_argument_is_refused() {
-        let found = |text| lines(|source| check_unsafe(source, &["src/fenced.rs"]), "src/fenced.rs", text);
+        let found =
+            |text: &str| lines(|source| check_unsafe(source, &["src/fenced.rs"]), "src/fenced.rs", text);
         assert_eq!(found("fn f() {\nunsafe { g() } }"), [2]);
         assert_eq!(found("// SAFETY: too far away.\n\nunsafe impl Send for X {}"), [3]);
         assert_eq!(found("// Just a comment.\nunsafe impl Send for X {}"), [2]);
@@ -181,6 +199,12 @@ mod tests {
             found("// SAFETY: nothing in it is shared,\n// nor borrowed.\nunsafe impl Send for X {}"),
             []
         );
+        let traits = |inside: &str| {
+            format!("// SAFETY: it only reads.\nunsafe impl A for X {{\nunsafe fn f() {{ {inside} }} }}")
+        };
+        assert_eq!(found(&traits("")), []);
+        assert_eq!(found(&traits("unsafe { g() }")), [3]);
+        assert_eq!(found("// SAFETY: it only reads.\nunsafe impl A for X {}\nunsafe fn f() {}"), [3]);
         assert_eq!(
             found("/// Reads.\n/// # Safety\n/// `p` is valid.\n#[inline]\nunsafe fn f(p: *const u8) {}"),
             []

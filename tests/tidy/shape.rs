@@ -18,7 +18,7 @@ pub fn check_functions(source: &Source, lines_max: usize) -> Vec<Complaint> {
         if !token.is("fn") || source.kind_at(at + 1) != Some(Kind::Ident) {
             continue;
         }
-        let Some(end) = body_end(source, at) else { continue };
+        let Some(end) = source.body_end(at) else { continue };
         let lines = source.tokens[end].line - token.line + 1;
         if lines > lines_max {
             let name = &source.tokens[at + 1].text;
@@ -29,22 +29,6 @@ pub fn check_functions(source: &Source, lines_max: usize) -> Vec<Complaint> {
         }
     }
     complaints
-}
-
-/// The closing brace of the function whose `fn` is token `at`; `None` for a declaration without a body.
-fn body_end(source: &Source, at: usize) -> Option<usize> {
-    let mut at = at;
-    loop {
-        let token = source.tokens.get(at)?;
-        match token.kind {
-            Kind::Open if token.text == "{" => return Some(source.close_of(at)),
-            Kind::Open => at = source.close_of(at),
-            Kind::Close => return None,
-            Kind::Punct if token.text == ";" => return None,
-            _ => {}
-        }
-        at += 1;
-    }
 }
 
 /// No file is longer than `lines_max`.

@@ -189,6 +189,21 @@ impl Source {
         at + 1
     }
 
+    /// The closing brace of the item (`fn`, `impl`) that starts at token `at`; `None` for one without a body.
+    pub fn body_end(&self, mut at: usize) -> Option<usize> {
+        loop {
+            let token = self.tokens.get(at)?;
+            match token.kind {
+                Kind::Open if token.text == "{" => return Some(self.close_of(at)),
+                Kind::Open => at = self.close_of(at),
+                Kind::Close => return None,
+                Kind::Punct if token.text == ";" => return None,
+                _ => {}
+            }
+            at += 1;
+        }
+    }
+
     pub fn kind_at(&self, at: usize) -> Option<Kind> {
         self.tokens.get(at).map(|token| token.kind)
     }
