@@ -49,7 +49,6 @@ impl Owner {
     pub(crate) const fn new(number: u16) -> Owner {
         Owner(number)
     }
-
 }
 
 /// A connection of one reactor. Stays valid as a value for ever, but names nothing once the connection has

@@ -185,7 +185,9 @@ impl Connection {
 
     /// Whether anything of a conversation is under way.
     pub(crate) fn is_busy(&self) -> bool {
-        self.owed_since != Instant::FAR_FUTURE || self.out.is_some() || (self.readable && self.state == State::Open)
+        self.owed_since != Instant::FAR_FUTURE
+            || self.out.is_some()
+            || (self.readable && self.state == State::Open)
     }
 
     /// The earliest of the deadlines that apply now, and what it means when it comes.

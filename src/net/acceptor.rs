@@ -59,7 +59,9 @@ impl AcceptFault {
             Errno::AGAIN => AcceptFault::Empty,
             Errno::MFILE | Errno::NFILE => AcceptFault::Descriptors,
             Errno::NOBUFS | Errno::NOMEM => AcceptFault::Memory,
-            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT | Errno::OPNOTSUPP => AcceptFault::Fatal,
+            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT | Errno::OPNOTSUPP => {
+                AcceptFault::Fatal
+            }
             _ => AcceptFault::Aborted,
         }
     }
@@ -125,9 +127,9 @@ impl Acceptor {
             Listening::Tcp(listener) => {
                 listener.accept().map(|(stream, peer)| (Socket::Tcp(stream), Address::Inet(peer)))
             }
-            Listening::Unix(listener) => listener.accept().map(|(stream, _)| {
-                (Socket::Unix(stream), Address::Unix(Path::new("").into()))
-            }),
+            Listening::Unix(listener) => listener
+                .accept()
+                .map(|(stream, _)| (Socket::Unix(stream), Address::Unix(Path::new("").into()))),
         };
         accepted.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL))
     }
@@ -146,9 +148,9 @@ impl Acceptor {
     pub(crate) fn local(&self) -> io::Result<Address> {
         match &self.listening {
             Listening::Tcp(listener) => listener.local_addr().map(Address::Inet),
-            Listening::Unix(listener) => listener.local_addr().map(|address| {
-                Address::Unix(address.as_pathname().unwrap_or(Path::new("")).into())
-            }),
+            Listening::Unix(listener) => listener
+                .local_addr()
+                .map(|address| Address::Unix(address.as_pathname().unwrap_or(Path::new("")).into())),
         }
     }
 

@@ -105,7 +105,12 @@ impl Io {
     }
 
     /// Accepts from one listener, at most a budget of connections.
-    pub(super) fn accept_from<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle, budget: usize) {
+    pub(super) fn accept_from<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        budget: usize,
+    ) {
         for _ in 0..budget {
             if !self.admission.has_room(self.conns.len()) {
                 self.metrics.admissions_refused[Refusal::ConnectionsMax].add(1);
@@ -125,7 +130,9 @@ impl Io {
                         self.metrics.errors_recoverable.add(1);
                         self.metrics.accept_errors[AcceptFailure::Aborted].add(1);
                     }
-                    AcceptFault::Descriptors => return self.pause_accepting(handle, AcceptFailure::Descriptors),
+                    AcceptFault::Descriptors => {
+                        return self.pause_accepting(handle, AcceptFailure::Descriptors);
+                    }
                     AcceptFault::Memory => return self.pause_accepting(handle, AcceptFailure::Memory),
                     AcceptFault::Fatal => return self.listener_failed(handle, errno),
                 },
@@ -155,7 +162,13 @@ impl Io {
     }
 
     /// Makes an accepted socket a connection, unless admission has something against it.
-    fn take_in<H: Handler + ?Sized>(&mut self, handler: &mut H, listener: Handle, socket: Socket, peer: Address) {
+    fn take_in<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        listener: Handle,
+        socket: Socket,
+        peer: Address,
+    ) {
         let now = self.now;
         let Some(state) = self.listeners.get(listener) else { return };
         if let Err(refusal) = self.admission.admit(&peer, now) {
@@ -298,9 +311,7 @@ fn acquire(listen: Listen, options: &Options) -> Result<Acquired, Error> {
             let bound = Acceptor::bind(&address, how);
             (bound.map_err(|e| Error::io(format!("listening on {address}"), e))?, None)
         }
-        Place::Tcp(listener) => {
-            (Acceptor::from_tcp(listener, &options.socket).map_err(taken_over)?, None)
-        }
+        Place::Tcp(listener) => (Acceptor::from_tcp(listener, &options.socket).map_err(taken_over)?, None),
         Place::Unix(listener) => (Acceptor::from_unix(listener).map_err(taken_over)?, None),
         Place::Bound(acceptor, spread) => (acceptor, spread),
         Place::Elsewhere(address, load) => return Ok((None, None, Some(load), address)),

@@ -35,8 +35,10 @@ pub enum Spread {
     HandOff,
 }
 
+/// Told where the cores listen.
+type OnListening = Box<dyn FnOnce(&[Address])>;
+
 /// A group of reactors, one per core, before it starts.
-#[derive(Debug)]
 pub struct Cores {
     count: usize,
     pin: bool,
@@ -44,6 +46,7 @@ pub struct Cores {
     listen: Vec<Listen>,
     spread: Spread,
     name: String,
+    on_listening: Option<OnListening>,
     signals: Option<Duration>,
 }
 
@@ -131,6 +134,7 @@ impl Cores {
             listen: Vec::new(),
             spread: Spread::default(),
             name: "windlass".into(),
+            on_listening: None,
             signals: None,
         }
     }
@@ -167,6 +171,14 @@ impl Cores {
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Cores {
         self.name = name.into();
+        self
+    }
+
+    /// Calls `tell` with the addresses once every listener is bound, in the order of [`Cores::listen`]: with
+    /// port 0, which port it became.
+    #[must_use]
+    pub fn on_listening(mut self, tell: impl FnOnce(&[Address]) + 'static) -> Cores {
+        self.on_listening = Some(Box::new(tell));
         self
     }
 
@@ -268,9 +280,23 @@ impl Cores {
         if let Some(within) = self.signals {
             super::signals::watch(&mut reactors[0].io, everyone.clone(), within)?;
         }
+        if let Some(tell) = self.on_listening {
+            tell(&addresses);
+        }
         let metrics = Metrics::new(reactors.iter().map(|reactor| reactor.io.metrics()).collect());
         let processors = if self.pin { processors() } else { Vec::new() };
         Ok(Prepared { reactors, listeners, everyone, addresses, metrics, processors, name: self.name })
+    }
+}
+
+impl fmt::Debug for Cores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cores")
+            .field("count", &self.count)
+            .field("pin", &self.pin)
+            .field("spread", &self.spread)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -307,7 +333,9 @@ impl Prepared {
         let make = Arc::new(make);
         let count = reactors.len();
         let mut threads = Vec::new();
-        for (core, ((reactor, extra), listeners)) in reactors.into_iter().zip(extras).zip(listeners).enumerate() {
+        for (core, ((reactor, extra), listeners)) in
+            reactors.into_iter().zip(extras).zip(listeners).enumerate()
+        {
             let (make, theirs) = (Arc::clone(&make), everyone.clone());
             let processor = processors.get(core).copied();
             let spawned = std::thread::Builder::new().name(format!("{name}-{core}")).spawn(move || {
@@ -472,11 +500,8 @@ fn open_reuse_port(reactors: &mut [Reactor], listen: Listen) -> Result<Vec<Liste
         let Place::Address(address) = &listen.place else {
             return Err(Error::Config("only an address can be shared by SO_REUSEPORT".into()));
         };
-        let again = Listen {
-            place: Place::Address(address.clone()),
-            options: listen.options.clone(),
-            ..listen
-        };
+        let again =
+            Listen { place: Place::Address(address.clone()), options: listen.options.clone(), ..listen };
         let listener = reactor.io.listen(again)?;
         // Port 0 is whatever the first one got.
         if let Some(address) = reactor.io.listener_address(listener) {
@@ -500,7 +525,8 @@ fn open_handed_off(
         others: senders.iter().cloned().zip(loads[1..].iter().cloned()).collect(),
     };
     let (options, owner) = (listen.options.clone(), listen.owner);
-    let first = Listen { place: bind(&reactors[0], listen, spread)?, ..Listen::at_nothing(options.clone(), owner) };
+    let first =
+        Listen { place: bind(&reactors[0], listen, spread)?, ..Listen::at_nothing(options.clone(), owner) };
     let mut opened = vec![reactors[0].io.listen(first)?];
     let address = reactors[0].io.listener_address(opened[0]).cloned();
     for (reactor, load) in reactors[1..].iter_mut().zip(&loads[1..]) {

@@ -5,8 +5,8 @@ use super::accept::ListenerState;
 use super::admission::AdmissionControl;
 use super::bell::Bell;
 use super::config::{Config, check_options};
-use super::handoff::Handed;
 use super::event::{Interest, Listener, Mailbox, Source, Timer};
+use super::handoff::Handed;
 use super::listen::{Connect, Listen};
 use super::mailbox::{Doorway, Inbox, Sender, mailbox};
 use super::notice::Notice;
@@ -148,7 +148,8 @@ impl Io {
         let poll = mio::Poll::new().map_err(|e| Error::io("creating the reactor's poller", e))?;
         let waker = mio::Waker::new(poll.registry(), token::WAKER)
             .map_err(|e| Error::io("creating the reactor's waker", e))?;
-        let doorway = Arc::new(Doorway { bell: Bell::new(waker), turn: 0.into(), stop_within: u64::MAX.into() });
+        let doorway =
+            Arc::new(Doorway { bell: Bell::new(waker), turn: 0.into(), stop_within: u64::MAX.into() });
         let clock = Clock::os();
         let now = clock.now();
         Ok(Io {

@@ -37,9 +37,9 @@ impl Listen {
     #[must_use]
     pub fn tcp(address: impl ToSocketAddrs + std::fmt::Debug) -> Listen {
         let text = format!("{address:?}");
-        let resolved = address.to_socket_addrs().and_then(|mut all| {
-            all.next().ok_or_else(|| std::io::Error::other("the name has no address"))
-        });
+        let resolved = address
+            .to_socket_addrs()
+            .and_then(|mut all| all.next().ok_or_else(|| std::io::Error::other("the name has no address")));
         Listen::new(match resolved {
             Ok(address) => Place::Address(address.into()),
             Err(error) => Place::Unresolved(text, error),

@@ -94,7 +94,11 @@ impl Reactor {
     ///
     /// # Errors
     /// As [`Reactor::turn`].
-    pub fn run_until<H: Handler + ?Sized>(&mut self, deadline: Instant, handler: &mut H) -> Result<Turn, Error> {
+    pub fn run_until<H: Handler + ?Sized>(
+        &mut self,
+        deadline: Instant,
+        handler: &mut H,
+    ) -> Result<Turn, Error> {
         let mut all = Turn::default();
         self.io.running = true;
         let mut now = self.io.clock.now();

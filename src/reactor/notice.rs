@@ -209,8 +209,7 @@ impl Io {
 
     fn deliver_closed<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
-        let reason =
-            CloseReason { cause: c.cause, peer: c.peer.take(), errno: c.errno, at: c.since };
+        let reason = CloseReason { cause: c.cause, peer: c.peer.take(), errno: c.errno, at: c.since };
         let conn = c.conn(handle);
         let address = reason.peer.as_ref();
         if c.listener.is_some() {

@@ -314,7 +314,12 @@ impl Io {
         Ok(self.level(handle))
     }
 
-    fn write_behind_queue(&mut self, handle: Handle, parts: &[&[u8]], total: usize) -> Result<Sent, SendError> {
+    fn write_behind_queue(
+        &mut self,
+        handle: Handle,
+        parts: &[&[u8]],
+        total: usize,
+    ) -> Result<Sent, SendError> {
         let c = self.conns.get_mut(handle).ok_or(SendError::Stale)?;
         let queued = c.queued();
         let written = {
@@ -382,7 +387,9 @@ impl Io {
 
     fn note_written(&mut self, handle: Handle, written: usize) {
         self.metrics.bytes_out.add(written as u64);
-        if written > 0 && let Some(c) = self.conns.get_mut(handle) {
+        if written > 0
+            && let Some(c) = self.conns.get_mut(handle)
+        {
             c.active_at = self.now;
             if c.out.is_some() {
                 c.queued_since = self.now;
@@ -400,7 +407,11 @@ impl Io {
     }
 
     /// Queues what the kernel did not take; its next writable event goes on from there.
-    fn enqueue_refused(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool)) {
+    fn enqueue_refused(
+        &mut self,
+        handle: Handle,
+        fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool),
+    ) {
         let Some(c) = self.conns.get_mut(handle) else { return };
         let fresh = c.out.is_none();
         let queue = c.out.get_or_insert_with(|| self.spare_queues.pop().unwrap_or_default());

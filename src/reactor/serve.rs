@@ -58,7 +58,12 @@ impl Io {
 
     /// Calls the handler about a connection; what it sends to that connection is corked and written once.
     #[inline]
-    pub(super) fn call_for<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle, event: Event<'_>) {
+    pub(super) fn call_for<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        event: Event<'_>,
+    ) {
         if self.conns.get(handle).is_some_and(|c| c.may_cork()) {
             self.cork.open(handle);
         }

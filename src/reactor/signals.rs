@@ -3,7 +3,6 @@
 
 use super::Io;
 use super::cores::StopAll;
-use crate::collections::Owner;
 use crate::error::Error;
 use std::io::Read;
 use std::time::Duration;
@@ -24,10 +23,11 @@ pub(super) fn watch(io: &mut Io, everyone: StopAll, within: Duration) -> Result<
     let (pipe, writer) = std::os::unix::net::UnixStream::pair().map_err(failed)?;
     pipe.set_nonblocking(true).map_err(failed)?;
     for signal in [SIGINT, SIGTERM] {
-        signal_hook::low_level::pipe::register(signal, writer.try_clone().map_err(failed)?).map_err(failed)?;
+        signal_hook::low_level::pipe::register(signal, writer.try_clone().map_err(failed)?)
+            .map_err(failed)?;
     }
     let mut pipe = mio::net::UnixStream::from_std(pipe);
-    io.register_source(&mut pipe, super::Interest::Readable, Owner::RUNTIME)?;
+    io.register_source(&mut pipe, super::Interest::Readable, crate::collections::Owner::RUNTIME)?;
     io.signals = Some(Signals { pipe, everyone, within, seen: false });
     Ok(())
 }
