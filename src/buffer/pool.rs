@@ -87,11 +87,14 @@ pub struct PoolStats {
 /// The index of the smallest class that holds `bytes`, which for a chunk's own capacity is its class.
 #[inline]
 const fn class_of(bytes: usize) -> Option<usize> {
-    match bytes {
-        0..=SMALL_CHUNK_BYTES => Some(0),
-        ..=MEDIUM_CHUNK_BYTES => Some(1),
-        ..=LARGE_CHUNK_BYTES => Some(2),
-        _ => None,
+    if bytes <= SMALL_CHUNK_BYTES {
+        Some(0)
+    } else if bytes <= MEDIUM_CHUNK_BYTES {
+        Some(1)
+    } else if bytes <= LARGE_CHUNK_BYTES {
+        Some(2)
+    } else {
+        None
     }
 }
 
@@ -302,6 +305,34 @@ mod tests {
     }
 
     #[test]
+    fn the_reserve_of_each_class_is_bounded() {
+        let bounds = [POOL_FREE_SMALL_BYTES_MAX, POOL_FREE_MEDIUM_BYTES_MAX, POOL_FREE_LARGE_BYTES_MAX];
+        let mut pool = Pool::new();
+        for (bytes, bound) in CLASS_BYTES.into_iter().zip(bounds) {
+            let before = pool.stats().bytes_free_now;
+            let flood: Vec<Chunk> = (0..bound / bytes + 3).map(|_| pool.take(bytes)).collect();
+            flood.into_iter().for_each(|chunk| pool.put(chunk));
+            assert_eq!(pool.stats().bytes_free_now - before, bound);
+        }
+        assert_eq!(pool.bytes_taken(), 0);
+    }
+
+    #[test]
+    fn a_pool_and_its_chunks_may_move_to_another_thread() {
+        let mut pool = Pool::new();
+        let mut chunk = pool.take(1);
+        let (mut pool, chunk) = std::thread::spawn(move || {
+            chunk.append(b"from there");
+            (pool, chunk)
+        })
+        .join()
+        .expect("the thread only appends");
+        assert_eq!(chunk.filled(), b"from there");
+        pool.put(chunk);
+        assert_eq!((pool.bytes_taken(), pool.leaks().len()), (0, 0));
+    }
+
+    #[test]
     fn a_chunk_is_of_the_smallest_class_that_holds_it() {
         let mut pool = Pool::new();
         let sizes =
@@ -332,7 +363,7 @@ mod tests {
             4 => (any::<usize>(), 1..40usize).prop_map(|(pick, times)| Op::Put { pick, times }),
             1 => Just(Op::Trim),
         ];
-        prop::collection::vec(op, 0..120)
+        prop::collection::vec(op, 0..60)
     }
 
     /// The same pool as mere numbers, written the slow and obvious way.

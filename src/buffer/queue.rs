@@ -90,7 +90,13 @@ impl OutQueue {
     #[inline]
     #[track_caller]
     pub fn append(&mut self, pool: &mut Pool, bytes: &[u8]) {
-        self.store(pool, bytes, bytes.len());
+        match self.parts.back_mut() {
+            Some(Part::Pooled(tail)) if tail.spare_len() >= bytes.len() => {
+                tail.append(bytes);
+                self.len += bytes.len();
+            }
+            _ => self.store(pool, bytes, bytes.len()),
+        }
     }
 
     /// Copies `parts` to the end, one after the other, but for the first `skip` bytes of them all: those went
@@ -179,7 +185,7 @@ impl OutQueue {
     #[inline]
     #[track_caller]
     pub fn spare(&mut self, pool: &mut Pool, bytes_max: usize) -> &mut [u8] {
-        if self.parts.is_empty() || self.tail_spare() < bytes_max {
+        if self.tail_spare() < bytes_max {
             self.make_room(pool, bytes_max);
         }
         match self.parts.back_mut() {
