@@ -300,8 +300,17 @@ mod tests {
         let (mut warm, mut cool) = (pool.take(1), pool.take(1));
         assert!(warm.is_empty() && cool.is_empty(), "a reused chunk holds nothing");
         assert_eq!((warm.spare_mut()[0], cool.spare_mut()[0]), (b'2', b'1'));
-        pool.put(warm);
         pool.put(cool);
+        pool.put(warm);
+
+        pool.trim();
+        let warm = pool.take(1);
+        pool.put(warm);
+        pool.trim();
+        assert_eq!(pool.stats().classes[0].free_now, 1);
+        let mut warm = pool.take(1);
+        assert_eq!(warm.spare_mut()[0], b'2', "a trim frees the coldest");
+        pool.put(warm);
     }
 
     #[test]

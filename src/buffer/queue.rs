@@ -334,6 +334,9 @@ mod tests {
             assert_eq!(chunks_taken(&pool), expected, "{len} bytes at once");
             queue.clear(&mut pool);
         }
+        queue.append_parts(&mut pool, &[&pattern(4096)[..]; 50], 0);
+        assert_eq!(chunks_taken(&pool), [0, 4, 0], "200 KiB at once in many slices");
+        queue.clear(&mut pool);
         for kept in 1..=200 {
             queue.append(&mut pool, &pattern(1024));
             let held = pool.bytes_taken();
@@ -389,6 +392,7 @@ mod tests {
 
         let _abandoned = queue.spare(&mut pool, 100);
         assert!(queue.is_empty() && queue.front().is_empty());
+        assert_eq!(queue.gather(&mut [IoSlice::new(&[])]), 0);
         queue.append_shared(&mut pool, Bytes::from(pattern(5000)));
         assert_eq!(pool.bytes_taken(), 0, "room that was never committed goes back as well");
 
