@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::hint::black_box;
 use std::io::IoSlice;
 use windlass::buffer::{CLASS_BYTES, Chunk, OutQueue, Pool};
+use windlass::limits::{POOL_FREE_LARGE_BYTES_MAX, POOL_FREE_MEDIUM_BYTES_MAX, POOL_FREE_SMALL_BYTES_MAX};
 
 /// How many buffers are out at a time in the second pair of measurements.
 const HELD: usize = 32;
@@ -214,14 +215,12 @@ fn trim(criterion: &mut Criterion) {
 }
 
 fn full_pool() -> Pool {
+    let bounds = [POOL_FREE_SMALL_BYTES_MAX, POOL_FREE_MEDIUM_BYTES_MAX, POOL_FREE_LARGE_BYTES_MAX];
     let mut pool = Pool::new();
-    let counts = [1024, 128, 16];
-    let mut taken: Vec<Chunk> = CLASS_BYTES
-        .iter()
-        .zip(counts)
-        .flat_map(|(&bytes, n)| (0..n).map(move |_| bytes))
-        .map(|n| pool.take(n))
-        .collect();
+    let mut taken: Vec<Chunk> = Vec::new();
+    for (bytes, bound) in CLASS_BYTES.into_iter().zip(bounds) {
+        taken.extend((0..bound / bytes).map(|_| pool.take(bytes)));
+    }
     taken.iter_mut().for_each(|chunk| chunk.spare_mut().fill(1));
     taken.into_iter().for_each(|chunk| pool.put(chunk));
     pool.trim();

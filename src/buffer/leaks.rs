@@ -179,10 +179,9 @@ mod tests {
 
     #[test]
     fn a_chunk_of_another_pool_is_refused() {
-        let (mut ours, mut theirs) = (Pool::new(), Pool::new());
-        let taken = [ours.take(1), theirs.take(1)];
-        let [_, foreign] = taken;
-        let refused = catch_unwind(AssertUnwindSafe(|| ours.put(foreign)));
-        assert!(refused.is_err());
+        let mut pools = [Pool::new(), Pool::new()];
+        let [_own, foreign] = pools.each_mut().map(|pool| pool.take(1));
+        let refused = catch_unwind(AssertUnwindSafe(|| pools[0].put(foreign)));
+        assert!(refused.is_err(), "though taken at the same site");
     }
 }

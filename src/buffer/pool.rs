@@ -87,11 +87,14 @@ pub struct PoolStats {
 /// The index of the smallest class that holds `bytes`, which for a chunk's own capacity is its class.
 #[inline]
 const fn class_of(bytes: usize) -> Option<usize> {
-    match bytes {
-        0..=SMALL_CHUNK_BYTES => Some(0),
-        ..=MEDIUM_CHUNK_BYTES => Some(1),
-        ..=LARGE_CHUNK_BYTES => Some(2),
-        _ => None,
+    if bytes <= SMALL_CHUNK_BYTES {
+        Some(0)
+    } else if bytes <= MEDIUM_CHUNK_BYTES {
+        Some(1)
+    } else if bytes <= LARGE_CHUNK_BYTES {
+        Some(2)
+    } else {
+        None
     }
 }
 
@@ -297,8 +300,45 @@ mod tests {
         let (mut warm, mut cool) = (pool.take(1), pool.take(1));
         assert!(warm.is_empty() && cool.is_empty(), "a reused chunk holds nothing");
         assert_eq!((warm.spare_mut()[0], cool.spare_mut()[0]), (b'2', b'1'));
-        pool.put(warm);
         pool.put(cool);
+        pool.put(warm);
+
+        pool.trim();
+        let warm = pool.take(1);
+        pool.put(warm);
+        pool.trim();
+        assert_eq!(pool.stats().classes[0].free_now, 1);
+        let mut warm = pool.take(1);
+        assert_eq!(warm.spare_mut()[0], b'2', "a trim frees the coldest");
+        pool.put(warm);
+    }
+
+    #[test]
+    fn the_reserve_of_each_class_is_bounded() {
+        let bounds = [POOL_FREE_SMALL_BYTES_MAX, POOL_FREE_MEDIUM_BYTES_MAX, POOL_FREE_LARGE_BYTES_MAX];
+        let mut pool = Pool::new();
+        for (bytes, bound) in CLASS_BYTES.into_iter().zip(bounds) {
+            let before = pool.stats().bytes_free_now;
+            let flood: Vec<Chunk> = (0..bound / bytes + 3).map(|_| pool.take(bytes)).collect();
+            flood.into_iter().for_each(|chunk| pool.put(chunk));
+            assert_eq!(pool.stats().bytes_free_now - before, bound);
+        }
+        assert_eq!(pool.bytes_taken(), 0);
+    }
+
+    #[test]
+    fn a_pool_and_its_chunks_may_move_to_another_thread() {
+        let mut pool = Pool::new();
+        let mut chunk = pool.take(1);
+        let (mut pool, chunk) = std::thread::spawn(move || {
+            chunk.append(b"from there");
+            (pool, chunk)
+        })
+        .join()
+        .expect("the thread only appends");
+        assert_eq!(chunk.filled(), b"from there");
+        pool.put(chunk);
+        assert_eq!((pool.bytes_taken(), pool.leaks().len()), (0, 0));
     }
 
     #[test]
@@ -332,7 +372,7 @@ mod tests {
             4 => (any::<usize>(), 1..40usize).prop_map(|(pick, times)| Op::Put { pick, times }),
             1 => Just(Op::Trim),
         ];
-        prop::collection::vec(op, 0..120)
+        prop::collection::vec(op, 0..60)
     }
 
     /// The same pool as mere numbers, written the slow and obvious way.

@@ -99,7 +99,13 @@ impl OutQueue {
     #[inline]
     #[track_caller]
     pub fn append(&mut self, pool: &mut Pool, bytes: &[u8]) {
-        self.store(pool, bytes, bytes.len());
+        match self.parts.back_mut() {
+            Some(Part::Pooled(tail)) if tail.spare_len() >= bytes.len() => {
+                tail.append(bytes);
+                self.len += bytes.len();
+            }
+            _ => self.store(pool, bytes, bytes.len()),
+        }
     }
 
     /// Copies `parts` to the end, one after the other, but for the first `skip` bytes of them all: those went
@@ -189,7 +195,7 @@ impl OutQueue {
     #[inline]
     #[track_caller]
     pub fn spare(&mut self, pool: &mut Pool, bytes_max: usize) -> &mut [u8] {
-        if self.parts.is_empty() || self.tail_spare() < bytes_max {
+        if self.tail_spare() < bytes_max {
             self.make_room(pool, bytes_max);
         }
         match self.parts.back_mut() {
@@ -341,6 +347,9 @@ mod tests {
             assert_eq!(chunks_taken(&pool), expected, "{len} bytes at once");
             queue.clear(&mut pool);
         }
+        queue.append_parts(&mut pool, &[&pattern(4096)[..]; 50], 0);
+        assert_eq!(chunks_taken(&pool), [0, 4, 0], "200 KiB at once in many slices");
+        queue.clear(&mut pool);
         for kept in 1..=200 {
             queue.append(&mut pool, &pattern(1024));
             let held = pool.bytes_taken();
@@ -396,6 +405,7 @@ mod tests {
 
         let _abandoned = queue.spare(&mut pool, 100);
         assert!(queue.is_empty() && queue.front().is_empty());
+        assert_eq!(queue.gather(&mut [IoSlice::new(&[])]), 0);
         queue.append_shared(&mut pool, Bytes::from(pattern(5000)));
         assert_eq!(pool.bytes_taken(), 0, "room that was never committed goes back as well");
 
