@@ -422,7 +422,7 @@ impl SlowestTurnCell {
             let [accepts, events, bytes, timers, deadlines, mail] =
                 std::array::from_fn(|i| self.work[i].load(Relaxed));
             fence(Acquire);
-            if before % 2 == 0 && self.sequence.load(Relaxed) == before {
+            if before.is_multiple_of(2) && self.sequence.load(Relaxed) == before {
                 let work = TurnWork { accepts, events, bytes, timers, deadlines, mail };
                 return Some(SlowestTurn { core, at, nanos, work });
             }
@@ -435,13 +435,23 @@ impl SlowestTurnCell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::mem::{align_of, offset_of};
+    use std::mem::offset_of;
 
     #[test]
     fn the_hot_cells_fill_one_cache_line() {
         assert_eq!(offset_of!(CoreCells, bytes_in), 0);
         assert_eq!(offset_of!(CoreCells, idle_nanos), 56);
-        assert_eq!(align_of::<CoreCells>(), 128);
+        assert_eq!((align_of::<CoreCells>(), size_of::<CoreCells>()), (128, 768));
+    }
+
+    #[test]
+    fn halves_go_where_they_may() {
+        fn moves<T: Send + 'static>() {}
+        fn is_shared<T: Send + Sync + Clone + 'static>() {}
+        moves::<CoreMetrics>();
+        moves::<Recorder>();
+        is_shared::<CoreView>();
+        is_shared::<HistogramReader>();
     }
 
     #[test]
