@@ -3,9 +3,9 @@
 //! # Why readers never reset
 //!
 //! Recording is a load, an addition and a store. If a reader swapped a bucket for zero between the writer's load
-//! and its store, the store would bring the old count back, and what the reader took would be counted twice; if
-//! it swapped just after a load that it did not see, a count could vanish. Only a locked instruction in the
-//! writer would cure that, at three times the price. So buckets only ever rise, each by its one writer. Then
+//! and its store, the store would bring the old count back, and what the reader took would count twice; if the
+//! reader loaded and then stored zero, a record between the two would be lost. Only a locked instruction in the
+//! writer would cure that, at four times the price. So buckets only ever rise, each by its one writer. Then
 //! every load is a true count of some moment, two loads by one reader never fall, and the difference of two
 //! scans is exact for each bucket: what was recorded between the two moments that bucket was looked at.
 //!

@@ -1,8 +1,9 @@
 //! The report for people: what a process did, how fast, and what went wrong, in aligned columns.
 
 use super::counter::{By, Label};
-use super::registry::{Figures, TurnWork};
+use super::registry::Figures;
 use super::report::Snapshot;
+use super::slowest_turn::TurnWork;
 use super::snapshot::HistogramSnapshot;
 use crate::time::nanos_of;
 use std::fmt;
