@@ -113,8 +113,8 @@ impl HistogramSnapshot {
         if self.count == 0 {
             return None;
         }
-        // `p` and the product are each rounded by up to half an epsilon. Without taking that back, the 99.9th
-        // percentile of 1,000 values could come out as rank 1,000 instead of 999.
+        // `p` and the product are each rounded by up to half an epsilon. Without taking that back, the 7th
+        // percentile of 100 values would come out as rank 8.
         let rank = (p.clamp(0.0, 1.0) * self.count as f64 * (1.0 - 2.0 * f64::EPSILON)).ceil();
         let rank = (rank as u64).clamp(1, self.count);
         let mut below = 0;
@@ -155,11 +155,8 @@ impl HistogramSnapshot {
         }
         let highest = counts.iter().rposition(|count| *count > 0);
         counts.truncate(highest.map_or(0, |highest| highest + 1));
-        let max = match highest {
-            None => 0,
-            Some(_) if self.max > earlier.max => self.max,
-            Some(highest) => high_of(highest).min(self.max),
-        };
+        // If the interval set the record, the record lies in its highest bucket, and this is exact.
+        let max = highest.map_or(0, |highest| high_of(highest).min(self.max));
         HistogramSnapshot {
             count: counts.iter().sum(),
             counts,
@@ -217,6 +214,22 @@ mod tests {
             assert_eq!(seen.percentile(p), Some(expected), "p = {p}");
         }
         assert!(seen.is_supported(0.99) && !seen.is_supported(0.999));
+    }
+
+    #[test]
+    fn ranks_do_not_slip_by_rounding() {
+        assert!(0.07 * 100.0 > 7.0, "the example must round up to mean anything");
+        assert_eq!(recorded(1..=100).percentile(0.07), Some(7));
+    }
+
+    #[test]
+    fn a_maximum_a_record_ahead_or_behind_is_brought_back_to_the_buckets() {
+        for (max, told) in [(255, 3), (0, 3), (3, 3)] {
+            let mut seen = HistogramSnapshot::default();
+            seen.add_counts([0, 5, 0, 1, 0].into_iter());
+            seen.add_rest(max, 0, 255);
+            assert_eq!((seen.max(), seen.percentile(1.0)), (Some(told), Some(told)));
+        }
     }
 
     #[test]
