@@ -7,12 +7,15 @@
 use criterion::{BatchSize, Criterion, Throughput};
 use std::hint::black_box;
 use std::time::Instant;
-use windlass::metrics::{HistogramSnapshot, Recorder, histogram};
+use windlass::metrics::{CoreMetrics, CoreView, HistogramReader, HistogramSnapshot, histogram};
 
 /// Values recorded in one round: enough to hide the clock, few enough to stay below a scheduler's tick.
 const VALUES: usize = 16_384;
 const ROUNDS: usize = 400;
+/// Scans in one round.
+const SCANS: usize = 64;
 const RANGE_BITS: u8 = 37;
+const RANGE_MAX: u64 = (1 << RANGE_BITS) - 1;
 
 /// Latencies as servers have them: about 30 µs, log-normal, one in a hundred a hundred times as long.
 fn latencies() -> Vec<u64> {
@@ -44,7 +47,7 @@ impl<'a> Contestant<'a> {
 
 fn recorders(values: &[u64]) -> Vec<Contestant<'_>> {
     let (ours, _reader) = histogram();
-    let mut hdr = hdrhistogram::Histogram::<u64>::new_with_bounds(1, (1 << RANGE_BITS) - 1, 2).unwrap();
+    let mut hdr = hdrhistogram::Histogram::<u64>::new_with_bounds(1, RANGE_MAX, 2).unwrap();
     let shared = hdrhistogram::sync::SyncHistogram::from(hdr.clone());
     let mut sync = shared.recorder();
     let atomic = histogram::AtomicHistogram::new(7, RANGE_BITS).unwrap();
@@ -52,37 +55,54 @@ fn recorders(values: &[u64]) -> Vec<Contestant<'_>> {
     let n = values.len();
     vec![
         Contestant::new("windlass Recorder", n, move || {
-            values.iter().for_each(|v| ours.record(black_box(*v)))
+            black_box(values).iter().for_each(|v| ours.record(*v))
         }),
         Contestant::new("hdrhistogram &mut", n, move || {
-            values.iter().for_each(|v| hdr.record(black_box(*v)).unwrap());
+            black_box(values).iter().for_each(|v| hdr.record(*v).unwrap());
         }),
         Contestant::new("hdrhistogram Recorder", n, move || {
             // Somebody must own the other half, or recording fails.
             let _reader = &shared;
-            values.iter().for_each(|v| sync.record(black_box(*v)).unwrap());
+            black_box(values).iter().for_each(|v| sync.record(*v).unwrap());
         }),
         Contestant::new("histogram AtomicHistogram", n, move || {
-            values.iter().for_each(|v| atomic.increment(black_box(*v)).unwrap());
+            black_box(values).iter().for_each(|v| atomic.increment(*v).unwrap());
         }),
         Contestant::new("histogram &mut", n, move || {
-            values.iter().for_each(|v| plain.increment(black_box(*v)).unwrap());
+            black_box(values).iter().for_each(|v| plain.increment(*v).unwrap());
         }),
     ]
 }
 
-fn filled(values: &[u64]) -> (Recorder, windlass::metrics::HistogramReader) {
+fn filled<'a>(values: impl IntoIterator<Item = &'a u64>) -> HistogramReader {
     let (recorder, reader) = histogram();
-    values.iter().for_each(|v| recorder.record(*v));
-    (recorder, reader)
+    values.into_iter().for_each(|v| recorder.record(*v));
+    reader
+}
+
+/// A core with all its histograms in use.
+fn busy_core(values: &[u64]) -> CoreView {
+    let metrics = CoreMetrics::new(0, windlass::time::Instant::ZERO);
+    for v in values {
+        metrics.connect_latency_nanos.record(*v * 10);
+        metrics.turn_latency_nanos.record(*v);
+        metrics.timer_lateness_nanos.record(*v / 10);
+        metrics.events_per_turn.record(*v % 1_024);
+    }
+    metrics.view()
+}
+
+/// A contestant whose round is `SCANS` times `one`.
+fn reader<'a>(name: &'static str, mut one: impl FnMut() + 'a) -> Contestant<'a> {
+    Contestant::new(name, SCANS, move || (0..SCANS).for_each(|_| one()))
 }
 
 fn readers(values: &[u64]) -> Vec<Contestant<'_>> {
-    let (recorder, reader) = filled(values);
-    let (widest, widest_reader) = filled(values);
-    widest.record((1 << RANGE_BITS) - 1);
-    let (mut total, mut widest_total) = (widest_reader.snapshot(), widest_reader.snapshot());
-    let mut hdr_total = hdrhistogram::Histogram::<u64>::new_with_bounds(1, (1 << RANGE_BITS) - 1, 2).unwrap();
+    let usual = filled(values);
+    let widest = filled(values.iter().chain(&[RANGE_MAX]));
+    let core = busy_core(values);
+    let (mut total, mut widest_total, mut core_total) = (usual.snapshot(), widest.snapshot(), core.figures());
+    let mut hdr_total = hdrhistogram::Histogram::<u64>::new_with_bounds(1, RANGE_MAX, 2).unwrap();
     let mut hdr = hdr_total.clone();
     let atomic = histogram::AtomicHistogram::new(7, RANGE_BITS).unwrap();
     for v in values {
@@ -90,39 +110,14 @@ fn readers(values: &[u64]) -> Vec<Contestant<'_>> {
         atomic.increment(*v).unwrap();
     }
     let mut atomic_total = atomic.load();
-    const SCANS: usize = 64;
-    let scans = |mut one: Box<dyn FnMut()>| move || (0..SCANS).for_each(|_| one());
     vec![
-        Contestant::new(
-            "windlass, scan and merge",
-            SCANS,
-            scans(Box::new(move || {
-                let _writer = &recorder;
-                reader.add_to(black_box(&mut total));
-            })),
-        ),
-        Contestant::new(
-            "windlass, 2^37 recorded too",
-            SCANS,
-            scans(Box::new(move || {
-                let _writer = &widest;
-                widest_reader.add_to(black_box(&mut widest_total));
-            })),
-        ),
-        Contestant::new(
-            "hdrhistogram, merge only",
-            SCANS,
-            scans(Box::new(move || {
-                hdr_total.add(black_box(&hdr)).unwrap();
-            })),
-        ),
-        Contestant::new(
-            "AtomicHistogram load, merge",
-            SCANS,
-            scans(Box::new(move || {
-                atomic_total = atomic_total.wrapping_add(black_box(&atomic.load())).unwrap();
-            })),
-        ),
+        reader("windlass, scan and merge", move || usual.add_to(black_box(&mut total))),
+        reader("windlass, with a 2^37 in it", move || widest.add_to(black_box(&mut widest_total))),
+        reader("windlass, a whole core", move || core.add_to(black_box(&mut core_total))),
+        reader("hdrhistogram, merge only", move || hdr_total.add(black_box(&hdr)).unwrap()),
+        reader("AtomicHistogram load, merge", move || {
+            atomic_total = atomic_total.wrapping_add(black_box(&atomic.load())).unwrap();
+        }),
     ]
 }
 
@@ -164,8 +159,8 @@ fn main() {
     let mut c = Criterion::default().configure_from_args();
     criterion(&mut c, "record", recorders(&values));
     criterion(&mut c, "read", readers(&values));
-    let (_recorder, reader) = filled(&values);
-    c.bench_function("percentiles and export/to_v2_deflate", |bencher| {
+    let reader = filled(&values);
+    c.bench_function("export/to_v2_deflate", |bencher| {
         bencher.iter_batched(
             || reader.snapshot(),
             |seen: HistogramSnapshot| seen.to_v2_deflate(),

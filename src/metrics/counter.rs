@@ -12,7 +12,7 @@ pub(super) fn add(cell: &AtomicU64, n: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
 }
 
-/// A number that only rises.
+/// A number that only rises; begins at zero.
 ///
 /// One thread adds, any thread reads. Adding from two threads is safe but loses counts; the registry
 /// prevents that by handing its writing half to one owner, who cannot share it.
@@ -20,12 +20,6 @@ pub(super) fn add(cell: &AtomicU64, n: u64) {
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// A counter at zero.
-    #[must_use]
-    pub const fn new() -> Counter {
-        Counter(AtomicU64::new(0))
-    }
-
     /// Adds `n`; wraps after 2^64.
     #[inline]
     pub fn add(&self, n: u64) {
@@ -40,19 +34,13 @@ impl Counter {
     }
 }
 
-/// A number that rises and falls: how many there are now.
+/// A number that rises and falls, how many there are now; begins at zero.
 ///
 /// The same rule as for [`Counter`]: one thread writes, any thread reads.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
 impl Gauge {
-    /// A gauge at zero.
-    #[must_use]
-    pub const fn new() -> Gauge {
-        Gauge(AtomicU64::new(0))
-    }
-
     /// Replaces the value.
     #[inline]
     pub fn set(&self, value: u64) {
@@ -145,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_gauge_stops_at_zero() {
-        let gauge = Gauge::new();
+        let gauge = Gauge::default();
         gauge.set(5);
         gauge.add(2);
         gauge.sub(9);

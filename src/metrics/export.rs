@@ -21,7 +21,7 @@ impl HistogramSnapshot {
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()
             .serialize(&self.to_hdr(), &mut bytes)
-            .expect("a Vec takes everything and the counts come from u64 cells below 2^63");
+            .expect("a Vec takes everything, and no count is above what the format holds");
         bytes
     }
 
@@ -62,7 +62,9 @@ impl HistogramSnapshot {
         for bucket in self.buckets() {
             // The top of its bucket, or the maximum where that is lower, is what hdrhistogram then calls max.
             let value = bucket.high.min(self.max().unwrap_or(bucket.high));
-            hdr.record_n(value, bucket.count).expect("the value is within the range given above");
+            // The format's counts are signed.
+            let count = bucket.count.min(i64::MAX as u64);
+            hdr.record_n(value, count).expect("the value is within the range given above");
         }
         hdr
     }
@@ -153,7 +155,11 @@ mod tests {
         for value in [0, 1, 255, 256, 257, 65_536, 1_000_000] {
             recorder.record_n(value, value + 1);
         }
-        for ours in [thousand(), reader.snapshot(), HistogramSnapshot::default()] {
+        let (widest, widest_reader) = histogram_up_to(u64::MAX);
+        [0, 1 << 40, u64::MAX].into_iter().for_each(|value| widest.record(value));
+        let snapshots =
+            [thousand(), reader.snapshot(), widest_reader.snapshot(), HistogramSnapshot::default()];
+        for ours in snapshots {
             let bytes = ours.to_v2_deflate();
             let theirs: hdrhistogram::Histogram<u64> =
                 Deserializer::new().deserialize(&mut &bytes[..]).unwrap();
@@ -194,6 +200,6 @@ mod tests {
         assert_eq!(lines[2], "       0.001 0.000000000000          1           1.00");
         let last = lines.iter().rfind(|line| !line.starts_with('#')).unwrap();
         assert_eq!(*last, "       1.000 1.000000000000       1000");
-        assert!(lines.iter().any(|line| *line == "#[Max     =        1.000, Total count    =         1000]"));
+        assert!(lines.contains(&"#[Max     =        1.000, Total count    =         1000]"));
     }
 }

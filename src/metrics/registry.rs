@@ -2,20 +2,15 @@
 
 use super::counter::{By, Counter, Gauge, Label};
 use super::histogram::{HistogramReader, Recorder, histogram, histogram_up_to};
+use super::slowest_turn::{SlowestTurn, SlowestTurnCell, slower};
 use super::snapshot::HistogramSnapshot;
 use crate::error::Cause;
 use crate::time::Instant;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU64, fence};
 
 /// More events than this in one turn count as this many.
 const EVENTS_PER_TURN_MAX: u64 = 65_536;
-
-/// How often a reader tries to see the slowest turn whole before it gives up for this time. A writer is inside
-/// for a few nanoseconds, and rarely.
-const SLOWEST_TURN_READS_MAX: u32 = 100;
 
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$kind_doc:meta])* $kind:ident = $label:literal,)* }) => {
@@ -336,112 +331,27 @@ impl Figures {
     }
 }
 
-/// What a turn served.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TurnWork {
-    /// Connections accepted.
-    pub accepts: u64,
-    /// Events handed to the handler, of whatever kind.
-    pub events: u64,
-    /// Bytes read and written.
-    pub bytes: u64,
-    /// Timers fired.
-    pub timers: u64,
-    /// Deadlines that came.
-    pub deadlines: u64,
-    /// Mailboxes reported.
-    pub mail: u64,
-}
-
-/// The longest turn of a core.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SlowestTurn {
-    /// The core.
-    pub core: usize,
-    /// When the turn began.
-    pub at: Instant,
-    /// How long it worked, in nanoseconds.
-    pub nanos: u64,
-    /// What it served.
-    pub work: TurnWork,
-}
-
-fn slower(a: Option<SlowestTurn>, b: Option<SlowestTurn>) -> Option<SlowestTurn> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(if b.nanos > a.nanos { b } else { a }),
-        (a, b) => a.or(b),
-    }
-}
-
-/// The longest turn so far, in cells that readers see whole or not at all: a sequence lock, of which only the
-/// reader ever repeats anything. H. Boehm, "Can seqlocks get along with programming language memory models?"
-/// (MSPC 2012) has the fences.
-#[derive(Debug, Default)]
-pub struct SlowestTurnCell {
-    /// Odd while a write is under way; zero before the first.
-    sequence: AtomicU64,
-    nanos: AtomicU64,
-    at: AtomicU64,
-    work: [AtomicU64; 6],
-}
-
-impl SlowestTurnCell {
-    /// Notes a turn if it was the longest so far: one comparison if not.
-    #[inline]
-    pub fn offer(&self, at: Instant, nanos: u64, work: TurnWork) {
-        if nanos > self.nanos.load(Relaxed) {
-            self.replace(at, nanos, work);
-        }
-    }
-
-    #[cold]
-    fn replace(&self, at: Instant, nanos: u64, work: TurnWork) {
-        let sequence = self.sequence.load(Relaxed);
-        self.sequence.store(sequence + 1, Relaxed);
-        fence(Release);
-        self.nanos.store(nanos, Relaxed);
-        self.at.store(at.as_nanos(), Relaxed);
-        let TurnWork { accepts, events, bytes, timers, deadlines, mail } = work;
-        for (cell, value) in self.work.iter().zip([accepts, events, bytes, timers, deadlines, mail]) {
-            cell.store(value, Relaxed);
-        }
-        self.sequence.store(sequence + 2, Release);
-    }
-
-    /// The longest turn so far, of the core with that number. `None` if there was none yet, or, which is rare,
-    /// if the writer was stopped in the midst of noting one.
-    #[must_use]
-    pub fn get(&self, core: usize) -> Option<SlowestTurn> {
-        for _ in 0..SLOWEST_TURN_READS_MAX {
-            let before = self.sequence.load(Acquire);
-            if before == 0 {
-                return None;
-            }
-            let nanos = self.nanos.load(Relaxed);
-            let at = Instant::from_nanos(self.at.load(Relaxed));
-            let [accepts, events, bytes, timers, deadlines, mail] =
-                std::array::from_fn(|i| self.work[i].load(Relaxed));
-            fence(Acquire);
-            if before % 2 == 0 && self.sequence.load(Relaxed) == before {
-                let work = TurnWork { accepts, events, bytes, timers, deadlines, mail };
-                return Some(SlowestTurn { core, at, nanos, work });
-            }
-            std::hint::spin_loop();
-        }
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::TurnWork;
     use super::*;
-    use std::mem::{align_of, offset_of};
+    use std::mem::offset_of;
 
     #[test]
     fn the_hot_cells_fill_one_cache_line() {
         assert_eq!(offset_of!(CoreCells, bytes_in), 0);
         assert_eq!(offset_of!(CoreCells, idle_nanos), 56);
-        assert_eq!(align_of::<CoreCells>(), 128);
+        assert_eq!((align_of::<CoreCells>(), size_of::<CoreCells>()), (128, 768));
+    }
+
+    #[test]
+    fn halves_go_where_they_may() {
+        fn moves<T: Send + 'static>() {}
+        fn is_shared<T: Send + Sync + Clone + 'static>() {}
+        moves::<CoreMetrics>();
+        moves::<Recorder>();
+        is_shared::<CoreView>();
+        is_shared::<HistogramReader>();
     }
 
     #[test]
@@ -493,29 +403,5 @@ mod tests {
         assert_eq!((interval.bytes_in, interval.connections_active), (11, 20));
         assert_eq!(interval.connections_closed.nonzero().collect::<Vec<_>>(), [(Cause::Refused, 1)]);
         assert_eq!((interval.turn_latency_nanos.count(), interval.slowest_turn), (0, None));
-    }
-
-    #[test]
-    fn the_slowest_turn_is_never_seen_torn() {
-        const TURNS: u64 = 100_000;
-        let metrics = CoreMetrics::new(0, Instant::ZERO);
-        let view = metrics.view();
-        let writer = std::thread::spawn(move || {
-            for n in 1..=TURNS {
-                let work = TurnWork { accepts: n, events: n, bytes: n, timers: n, deadlines: n, mail: n };
-                metrics.slowest_turn.offer(Instant::from_nanos(n), n, work);
-            }
-        });
-        let mut last = 0;
-        while last < TURNS {
-            if let Some(SlowestTurn { at, nanos, work, .. }) = view.cells.slowest_turn.get(0) {
-                let n = nanos;
-                let whole = TurnWork { accepts: n, events: n, bytes: n, timers: n, deadlines: n, mail: n };
-                assert_eq!((at.as_nanos(), work), (n, whole));
-                assert!(n >= last);
-                last = n;
-            }
-        }
-        writer.join().unwrap();
     }
 }

@@ -43,12 +43,6 @@ impl Metrics {
         Metrics { cores: cores.into() }
     }
 
-    /// The view of each core.
-    #[must_use]
-    pub fn cores(&self) -> &[CoreView] {
-        &self.cores
-    }
-
     /// What all cores have counted since they started. Takes some microseconds for each core and disturbs none.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> Snapshot {

@@ -1,8 +1,9 @@
 //! The report for people: what a process did, how fast, and what went wrong, in aligned columns.
 
 use super::counter::{By, Label};
-use super::registry::{Figures, TurnWork};
+use super::registry::Figures;
 use super::report::Snapshot;
+use super::slowest_turn::TurnWork;
 use super::snapshot::HistogramSnapshot;
 use crate::time::nanos_of;
 use std::fmt;
@@ -36,13 +37,13 @@ impl Snapshot {
         self.heading(f, "Connections")?;
         writeln!(f, "  {:<26}{:>14}", "active", grouped(total.connections_active))?;
         writeln!(f, "  {:<26}{:>14}", "listeners", grouped(total.listeners))?;
-        self.row(f, "  attempted", total.connections_attempted, number)?;
-        self.row(f, "  accepted", total.connections_accepted, number)?;
-        self.row(f, "  opened", total.connections_opened, number)?;
-        self.row(f, "  closed", total.connections_closed.total(), number)?;
+        self.row(f, "  attempted", total.connections_attempted)?;
+        self.row(f, "  accepted", total.connections_accepted)?;
+        self.row(f, "  opened", total.connections_opened)?;
+        self.row(f, "  closed", total.connections_closed.total())?;
         self.kinds(f, "    ", &total.connections_closed)?;
         if total.connections_failed.total() > 0 {
-            self.row(f, "  failed to open", total.connections_failed.total(), number)?;
+            self.row(f, "  failed to open", total.connections_failed.total())?;
             self.kinds(f, "    ", &total.connections_failed)?;
         }
         Ok(())
@@ -51,15 +52,15 @@ impl Snapshot {
     fn traffic(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = &self.total;
         self.heading(f, "Traffic")?;
-        self.row(f, "  messages in", total.messages_in, number)?;
-        self.row(f, "  messages out", total.messages_out, number)?;
-        self.row(f, "  bytes in", total.bytes_in, bytes)?;
-        self.row(f, "  bytes out", total.bytes_out, bytes)?;
-        self.row(f, "  events", total.events, number)?;
-        self.row(f, "  turns", total.turns, number)?;
-        self.row(f, "  timers fired", total.timers_fired, number)?;
-        self.row(f, "  deadlines expired", total.deadlines_expired, number)?;
-        self.row(f, "  mail", total.mail_events, number)
+        self.row(f, "  messages in", total.messages_in)?;
+        self.row(f, "  messages out", total.messages_out)?;
+        self.bytes_row(f, "  bytes in", total.bytes_in)?;
+        self.bytes_row(f, "  bytes out", total.bytes_out)?;
+        self.row(f, "  events", total.events)?;
+        self.row(f, "  turns", total.turns)?;
+        self.row(f, "  timers fired", total.timers_fired)?;
+        self.row(f, "  deadlines expired", total.deadlines_expired)?;
+        self.row(f, "  mail", total.mail_events)
     }
 
     fn latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,7 +104,7 @@ impl Snapshot {
         }
         self.heading(f, "Troubles")?;
         for (name, n) in single.into_iter().filter(|(_, n)| *n > 0) {
-            self.row(f, name, n, number)?;
+            self.row(f, name, n)?;
         }
         self.kinds(f, "  budget spent: ", &total.budgets_exhausted)?;
         self.kinds(f, "  accept failed: ", &total.accept_errors)?;
@@ -140,7 +141,7 @@ impl Snapshot {
     fn core_row(&self, f: &mut fmt::Formatter<'_>, name: &str, figures: &Figures) -> fmt::Result {
         let busy = figures.busy_fraction().map_or("-".to_string(), |busy| format!("{:.1} %", busy * 100.0));
         let active = grouped(figures.connections_active);
-        let messages = self.rate(figures.messages_in, number);
+        let messages = self.rate(figures.messages_in, three_digits);
         let bytes_in = self.rate(figures.bytes_in, bytes);
         writeln!(f, "  {name:<16}{busy:>14}{active:>10}{messages:>20}{bytes_in:>20}")
     }
@@ -156,8 +157,12 @@ impl Snapshot {
         writeln!(f, "\n{name:<28}{:>14}{:>16}", "count", "rate")
     }
 
-    fn row(&self, f: &mut fmt::Formatter<'_>, name: &str, n: u64, unit: fn(f64) -> String) -> fmt::Result {
-        writeln!(f, "{name:<28}{:>14}{:>16}", unit(n as f64), self.rate(n, unit))
+    fn row(&self, f: &mut fmt::Formatter<'_>, name: &str, n: u64) -> fmt::Result {
+        writeln!(f, "{name:<28}{:>14}{:>16}", grouped(n), self.rate(n, three_digits))
+    }
+
+    fn bytes_row(&self, f: &mut fmt::Formatter<'_>, name: &str, n: u64) -> fmt::Result {
+        writeln!(f, "{name:<28}{:>14}{:>16}", bytes(n as f64), self.rate(n, bytes))
     }
 
     fn kinds<K: Label, const N: usize>(
@@ -167,7 +172,7 @@ impl Snapshot {
         tally: &By<K, u64, N>,
     ) -> fmt::Result {
         for (kind, n) in tally.nonzero() {
-            self.row(f, &format!("{prefix}{}", kind.name()), n, number)?;
+            self.row(f, &format!("{prefix}{}", kind.name()), n)?;
         }
         Ok(())
     }
@@ -226,7 +231,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);
@@ -236,7 +241,9 @@ fn grouped(n: u64) -> String {
 
 /// Three digits that count, more where the number is larger.
 fn three_digits(x: f64) -> String {
-    if x < 9.995 {
+    if x > 0.0 && x < 0.005 {
+        "<0.01".to_string()
+    } else if x < 9.995 {
         format!("{x:.2}")
     } else if x < 99.95 {
         format!("{x:.1}")
@@ -245,17 +252,12 @@ fn three_digits(x: f64) -> String {
     }
 }
 
-/// A number of things.
-fn number(n: f64) -> String {
-    if n.fract() == 0.0 { grouped(n as u64) } else { three_digits(n) }
-}
-
 /// Picks the largest unit that leaves at least 1 before the point. `units` are (size, name), smallest first.
 fn scaled(x: f64, units: &[(f64, &str)]) -> String {
     // 999.5 would be shown as 1 000 of the smaller unit.
     let (size, name) = units.iter().rfind(|(size, _)| x >= size * 0.9995).unwrap_or(&units[0]);
-    let text = if *size == 1.0 { number(x) } else { three_digits(x / size) };
-    format!("{text} {name}")
+    let whole = *size == 1.0 && x.fract() == 0.0;
+    format!("{} {name}", if whole { grouped(x as u64) } else { three_digits(x / size) })
 }
 
 fn time(nanos: f64) -> String {
@@ -332,6 +334,7 @@ mod tests {
         let start = metrics.snapshot(Instant::from_millis(0));
         assert!(start.to_string().starts_with("1 core, up 0 ns, figures since the start\n"));
         let later = metrics.snapshot(Instant::from_millis(1_500)).since(&start).to_string();
+        assert!(later.starts_with("1 core, up 1.50 s, figures since the start\n"), "{later}");
         for absent in ["Distributions", "Troubles", "Slowest", "failed"] {
             assert!(!later.contains(absent), "{later}");
         }
@@ -345,8 +348,8 @@ mod tests {
             ["0 ns", "999 ns", "1.00 µs", "12.3 µs", "999 µs", "1.00 ms", "2.41 ms", "1.02 s", "37 000 s"]
         );
         assert_eq!(
-            [0.5, 8.0, 66.61, 1_999.6, 79e6].map(bytes),
-            ["0.50 B", "8 B", "66.6 B", "2.00 kB", "79.0 MB"]
+            [0.001, 8.0, 66.61, 1_999.6, 79e6].map(bytes),
+            ["<0.01 B", "8 B", "66.6 B", "2.00 kB", "79.0 MB"]
         );
         assert_eq!(
             [75, 3_700, 90_061, 59].map(|secs| span(Duration::from_secs(secs))),
