@@ -8,7 +8,9 @@ use std::fmt;
 use super::Io;
 
 /// Something happened. See the [crate documentation](crate) for the order in which events come.
-#[derive(Debug)]
+///
+/// An event is a small copyable value: what does not fit is lent for the duration of the call.
+#[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// A listener took a connection in; [`Event::Opened`] follows when data may flow.
@@ -51,7 +53,7 @@ pub enum Event<'a> {
         /// The connection; the handle is stale from now on.
         conn: Conn,
         /// Why.
-        reason: CloseReason,
+        reason: &'a CloseReason,
     },
     /// A timer came.
     Timer {
@@ -77,7 +79,7 @@ pub enum Event<'a> {
         /// The listener; the handle is stale from now on.
         listener: Listener,
         /// What the system said.
-        error: std::io::Error,
+        error: &'a std::io::Error,
     },
     /// A graceful shutdown began: listeners are closed, and connections end as soon as they owe nothing.
     Stopping {

@@ -200,8 +200,8 @@ impl Io {
                 }
                 Notice::Closed(handle) => self.deliver_closed(handler, handle),
                 Notice::ListenerFailed(listener, errno) => {
-                    let error = errno.into();
-                    self.call(handler, Event::ListenerFailed { listener, error });
+                    let error = std::io::Error::from(errno);
+                    self.call(handler, Event::ListenerFailed { listener, error: &error });
                 }
             }
         }
@@ -216,7 +216,7 @@ impl Io {
             self.admission.left(address);
         }
         self.forget(handle);
-        self.call(handler, Event::Closed { conn, reason });
+        self.call(handler, Event::Closed { conn, reason: &reason });
     }
 
     /// Gives queue and kept bytes back to the pool.

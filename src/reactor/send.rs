@@ -243,7 +243,7 @@ impl Io {
     }
 
     /// Writes the cork out.
-    #[inline]
+    #[inline(always)]
     pub(super) fn uncork(&mut self, handle: Handle) {
         let len = std::mem::take(&mut self.cork.len);
         let Some(c) = self.conns.get_mut(handle) else { return };
