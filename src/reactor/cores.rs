@@ -53,30 +53,37 @@ pub struct Cores {
 /// What the function that makes a core's handler is told.
 #[derive(Debug)]
 pub struct Core<'a> {
+    group: Group<'a>,
+    io: &'a mut Io,
+}
+
+/// What a core knows of the group.
+#[derive(Clone, Copy, Debug)]
+struct Group<'a> {
     number: usize,
     count: usize,
     listeners: &'a [Listener],
     everyone: &'a StopAll,
-    io: &'a mut Io,
+    metrics: &'a Metrics,
 }
 
-impl Core<'_> {
+impl<'a> Core<'a> {
     /// Which core this is, from 0.
     #[must_use]
     pub const fn number(&self) -> usize {
-        self.number
+        self.group.number
     }
 
     /// How many there are.
     #[must_use]
     pub const fn count(&self) -> usize {
-        self.count
+        self.group.count
     }
 
     /// This core's listeners, in the order in which [`Cores::listen`] was called.
     #[must_use]
-    pub const fn listeners(&self) -> &[Listener] {
-        self.listeners
+    pub const fn listeners(&self) -> &'a [Listener] {
+        self.group.listeners
     }
 
     /// The reactor, to connect, set timers or open mailboxes before the loop starts.
@@ -87,7 +94,13 @@ impl Core<'_> {
     /// Ends all cores, from any thread or handler.
     #[must_use]
     pub fn stop_all(&self) -> StopAll {
-        self.everyone.clone()
+        self.group.everyone.clone()
+    }
+
+    /// The metrics of all cores.
+    #[must_use]
+    pub const fn metrics(&self) -> &'a Metrics {
+        self.group.metrics
     }
 }
 
@@ -336,10 +349,17 @@ impl Prepared {
         for (core, ((reactor, extra), listeners)) in
             reactors.into_iter().zip(extras).zip(listeners).enumerate()
         {
-            let (make, theirs) = (Arc::clone(&make), everyone.clone());
+            let (make, theirs, metrics) = (Arc::clone(&make), everyone.clone(), metrics.clone());
             let processor = processors.get(core).copied();
             let spawned = std::thread::Builder::new().name(format!("{name}-{core}")).spawn(move || {
-                run_core(reactor, (core, count), &listeners, &theirs, processor, |core| make(core, extra))
+                let group = Group {
+                    number: core,
+                    count,
+                    listeners: &listeners,
+                    everyone: &theirs,
+                    metrics: &metrics,
+                };
+                run_core(reactor, group, processor, |core| make(core, extra))
             });
             match spawned {
                 Ok(thread) => threads.push(thread),
@@ -363,7 +383,9 @@ impl Prepared {
         let Prepared { mut reactors, listeners, everyone, metrics, processors, .. } = self;
         let reactor = reactors.remove(0);
         let processor = processors.first().copied();
-        let cut = run_core(reactor, (0, 1), &listeners[0], &everyone, processor, |core| make(core, extra))?;
+        let group =
+            Group { number: 0, count: 1, listeners: &listeners[0], everyone: &everyone, metrics: &metrics };
+        let cut = run_core(reactor, group, processor, |core| make(core, extra))?;
         Ok(Report { cut, snapshot: metrics.snapshot(Clock::os().now()) })
     }
 }
@@ -371,9 +393,7 @@ impl Prepared {
 /// The life of one core. Whatever ends it early ends the others in good order too.
 fn run_core<H: Handler>(
     mut reactor: Reactor,
-    (number, count): (usize, usize),
-    listeners: &[Listener],
-    everyone: &StopAll,
+    group: Group<'_>,
     processor: Option<usize>,
     make: impl FnOnce(&mut Core<'_>) -> H,
 ) -> Result<u64, Error> {
@@ -381,7 +401,7 @@ fn run_core<H: Handler>(
         pin_to(processor);
     }
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let mut core = Core { number, count, listeners, everyone, io: reactor.io() };
+        let mut core = Core { group, io: reactor.io() };
         let mut handler = make(&mut core);
         reactor.run(&mut handler)
     }));
@@ -390,11 +410,11 @@ fn run_core<H: Handler>(
         Ok(Err(error)) => error,
         Err(payload) => {
             reactor.io.metrics.handler_panics.add(1);
-            Error::Panicked { core: number, payload: Payload::new(payload) }
+            Error::Panicked { core: group.number, payload: Payload::new(payload) }
         }
     };
     reactor.io.metrics.errors_critical.add(1);
-    everyone.shutdown(END_AFTER_FAILURE);
+    group.everyone.shutdown(END_AFTER_FAILURE);
     Err(failure)
 }
 

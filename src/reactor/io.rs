@@ -43,6 +43,8 @@ pub struct Io {
     pub(super) wheel: DeadlineWheel,
     pub(super) timers: TimerHeap<Alarm>,
     pub(super) pool: Pool,
+    /// Emptied queues for reuse, in the boxes that connections hold them by.
+    #[allow(clippy::vec_box)]
     pub(super) spare_queues: Vec<Box<OutQueue>>,
     pub(super) cork: Cork,
     pub(super) lent: Lent,

@@ -554,6 +554,7 @@ impl Io {
 }
 
 /// Puts an emptied queue back, so that the next one needs no allocation.
+#[allow(clippy::vec_box)]
 fn recycle(spare: &mut Vec<Box<OutQueue>>, c: &mut Connection) {
     if let Some(queue) = c.out.take()
         && spare.len() < SPARE_QUEUES_MAX

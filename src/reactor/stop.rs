@@ -74,6 +74,7 @@ impl Io {
     fn close_acceptor(&mut self, handle: Handle) {
         if let Some(state) = self.listeners.get_mut(handle) {
             state.stop_listening();
+            self.metrics.listeners.sub(1);
         }
     }
 

@@ -1,0 +1,144 @@
+//! `windlass serve`: the echo server, with a live line of what goes through it.
+
+use crate::demo;
+use clap::{Args, ValueEnum};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::time::Duration;
+use windlass::metrics::{Metrics, Snapshot};
+use windlass::time::Instant;
+use windlass::{Address, Core, Cores, Error, Event, Io, Listen};
+
+/// Sends back whatever clients send, until SIGINT or SIGTERM; then prints a report.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  windlass serve --demo 5                      serve, drive it for 5 s, show what went through
+  windlass serve --listen 127.0.0.1:7000       talk to it with `nc 127.0.0.1 7000`
+  windlass serve --listen /tmp/echo.sock --transport unix --cores 2")]
+pub struct Serve {
+    /// Where to listen: IP:PORT, [IPV6]:PORT, unix:PATH, or a path with `--transport unix`. Port 0 takes any
+    /// free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    listen: String,
+    /// Reactors, each on a thread of its own.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    cores: u16,
+    /// What carries the bytes.
+    #[arg(long, value_enum, default_value_t = Transport::Tcp)]
+    transport: Transport,
+    /// Drive the server with 16 connections of its own for that many seconds, then end.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    demo: Option<u64>,
+    /// How long open connections may take to end after the signal, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    drain: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Transport {
+    /// TCP, IPv4 or IPv6.
+    Tcp,
+    /// A Unix stream socket.
+    Unix,
+}
+
+impl Serve {
+    pub fn run(self) -> Result<(), Error> {
+        let drain = Duration::from_secs(self.drain);
+        let demo = self.demo.map(Duration::from_secs);
+        let report = Cores::new(usize::from(self.cores))
+            .listen(Listen::at(self.address()?))
+            .stop_on_signals(drain)
+            .on_listening(|addresses| println!("listening on {}", addresses[0]))
+            .run(move |core| Echo::new(core, demo))?;
+        println!("\n{report}");
+        Ok(())
+    }
+
+    fn address(&self) -> Result<Address, Error> {
+        match (self.transport, self.listen.parse()) {
+            (Transport::Tcp, Ok(Address::Unix(_))) | (_, Ok(Address::Unix(_))) => self.listen.parse(),
+            (Transport::Tcp, address) => address,
+            (Transport::Unix, Err(_)) => Ok(PathBuf::from(&self.listen).into()),
+            (Transport::Unix, Ok(Address::Inet(_))) => {
+                Err(Error::Config("--transport unix wants a path: --listen /tmp/echo.sock".into()))
+            }
+        }
+    }
+}
+
+/// Echoes; on the first core it also keeps the live line.
+struct Echo {
+    live: Option<Live>,
+}
+
+impl Echo {
+    fn new(core: &mut Core<'_>, demo: Option<Duration>) -> Echo {
+        let first = core.number() == 0;
+        if let (true, Some(duration)) = (first, demo) {
+            let listener = core.listeners()[0];
+            let address = core.io().listener_address(listener).cloned();
+            if let Some(address) = address {
+                demo::start(address, duration, core.stop_all());
+            }
+        }
+        let wanted = first && std::io::stderr().is_terminal();
+        let live = wanted.then(|| Live::start(core));
+        Echo { live }
+    }
+}
+
+impl windlass::Handler for Echo {
+    fn handle(&mut self, io: &mut Io, event: Event<'_>) {
+        match event {
+            Event::Data { conn, bytes } => {
+                let _ = io.send(conn, bytes);
+            }
+            Event::Timer { .. } => {
+                if let Some(live) = &mut self.live {
+                    live.show(io);
+                }
+            }
+            Event::Stopping { .. } if self.live.take().is_some() => eprintln!(),
+            _ => {}
+        }
+    }
+}
+
+/// One line on the terminal, rewritten once a second.
+struct Live {
+    metrics: Metrics,
+    before: Snapshot,
+    next: Instant,
+}
+
+const EVERY: Duration = Duration::from_secs(1);
+
+impl Live {
+    fn start(core: &mut Core<'_>) -> Live {
+        let metrics = core.metrics().clone();
+        let io = core.io();
+        let next = io.now() + EVERY;
+        io.timer_at(next, 0);
+        Live { before: metrics.snapshot(io.now()), metrics, next }
+    }
+
+    fn show(&mut self, io: &mut Io) {
+        let now = self.metrics.snapshot(io.now());
+        let interval = now.since(&self.before);
+        let seconds = interval.interval.as_secs_f64().max(1e-9);
+        let (figures, rate) = (&interval.total, |n: u64| n as f64 / seconds);
+        eprint!(
+            "\r\x1b[2K{} connections   {:.0} messages/s   {:.1} MB/s in   {:.1} MB/s out   {:.0} % busy",
+            figures.connections_active,
+            rate(figures.messages_in),
+            rate(figures.bytes_in) / 1e6,
+            rate(figures.bytes_out) / 1e6,
+            figures.busy_fraction().unwrap_or(0.0) * 100.0,
+        );
+        self.before = now;
+        self.next += EVERY;
+        io.timer_at(self.next, 0);
+    }
+}

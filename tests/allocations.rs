@@ -1,0 +1,127 @@
+//! What a message costs in heap allocations once everything is warm: nothing. Counted by a global allocator,
+//! over real sockets, with server and client on reactors of the same thread.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use windlass::{Address, Config, Conn, Connect, Event, Handler, Io, Listen, Reactor, Wait};
+
+thread_local! {
+    /// Allocations of this thread; tests do not count each other's.
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|n| n.set(n.get() + 1));
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        ALLOCATIONS.with(|n| n.set(n.get() + 1));
+        // SAFETY: the caller keeps the contract of `GlobalAlloc::realloc`.
+        unsafe { System.realloc(at, layout, bytes) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// Asks again as soon as the whole answer is there.
+struct Client {
+    message: Vec<u8>,
+    missing: usize,
+    answers: u64,
+}
+
+impl Client {
+    fn ask(&mut self, io: &mut Io, conn: Conn) {
+        self.missing = self.message.len();
+        io.send(conn, &self.message).expect("an empty queue has room");
+    }
+}
+
+impl Handler for Client {
+    fn handle(&mut self, io: &mut Io, event: Event<'_>) {
+        match event {
+            Event::Opened { conn, .. } => self.ask(io, conn),
+            Event::Data { conn, bytes } => {
+                self.missing -= bytes.len();
+                if self.missing == 0 {
+                    self.answers += 1;
+                    self.ask(io, conn);
+                }
+            }
+            Event::Closed { reason, .. } => panic!("{reason}"),
+            _ => {}
+        }
+    }
+}
+
+/// Allocations over 1,000 answers of `bytes` each, after 200 that warm everything up.
+fn allocations(bytes: usize, mut server: impl FnMut(&mut Io, Event<'_>)) -> u64 {
+    let mut serving = Reactor::new(Config::default()).expect("a reactor");
+    let listener = serving.io().listen(Listen::tcp("127.0.0.1:0")).expect("a listener");
+    let address: Address = serving.io().listener_address(listener).cloned().expect("an address");
+    let mut asking = Reactor::new(Config::default()).expect("a reactor");
+    asking.io().connect(Connect::to(address)).expect("a connection");
+    let mut client = Client { message: vec![7; bytes], missing: 0, answers: 0 };
+    let mut until = |answers| {
+        let before = ALLOCATIONS.with(Cell::get);
+        while client.answers < answers {
+            serving.turn(Wait::No, &mut server).expect("a turn");
+            asking.turn(Wait::No, &mut client).expect("a turn");
+        }
+        ALLOCATIONS.with(Cell::get) - before
+    };
+    assert!(until(200) > 0, "the counter counts");
+    until(1_200)
+}
+
+#[test]
+fn small_messages_cost_no_allocation() {
+    let echo = |io: &mut Io, event: Event<'_>| {
+        if let Event::Data { conn, bytes } = event {
+            io.send(conn, bytes).expect("room for the echo");
+        }
+    };
+    assert_eq!(allocations(64, echo), 0);
+}
+
+#[test]
+fn streamed_messages_that_queue_cost_no_allocation() {
+    let echo = |io: &mut Io, event: Event<'_>| {
+        if let Event::Data { conn, bytes } = event {
+            io.send(conn, bytes).expect("room for the echo");
+        }
+    };
+    assert_eq!(allocations(900 * 1024, echo), 0);
+}
+
+#[test]
+fn kept_tails_cost_no_allocation() {
+    let frames = |io: &mut Io, event: Event<'_>| {
+        if let Event::Data { conn, bytes } = event {
+            let whole = bytes.len() / 1000 * 1000;
+            for frame in bytes[..whole].chunks(1000) {
+                io.send_with(conn, 1000, |room| {
+                    room.copy_from_slice(frame);
+                    1000
+                })
+                .expect("room for the echo");
+            }
+            io.keep(conn, bytes.len() - whole).expect("a part of one frame may be kept");
+        }
+    };
+    assert_eq!(allocations(200_000, frames), 0);
+}
