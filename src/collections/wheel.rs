@@ -19,6 +19,9 @@ const SLOT_BITS: u32 = 12;
 /// Slots summed up by one entry of the summary: the square root of their number, so that renewing a group
 /// and then the whole summary are equally cheap (64 comparisons each).
 const GROUP_LEN: usize = 64;
+/// Lists in each slot. With millions live every step along a list waits for memory; going along four at a
+/// time waits for four at once.
+const LANES: usize = 4;
 /// Ends a list of entries.
 const NIL: u32 = u32::MAX;
 /// What the summary says where nothing hangs. Beyond any real tick.
@@ -32,7 +35,7 @@ const NO_TICK: u64 = u64::MAX;
 /// - A clock that jumps by years costs one visit per entry that came up, not one per tick; a clock that
 ///   goes backwards does no harm.
 /// - Deadlines beyond the 32.768 s of one round share slots with nearer ones but wake nobody.
-/// - 16 bytes for each index up to the highest one used, and 33 kB for the tables, allocated by the first
+/// - 16 bytes for each index up to the highest one used, and 82 kB for the tables, allocated by the first
 ///   schedule. Nothing is allocated after that but for a new highest index, and nothing is given back.
 ///
 /// Entries that come up together are visited in no particular order.
@@ -61,8 +64,10 @@ pub struct DeadlineWheel {
     whens: Vec<When>,
     links: Vec<Links>,
     tables: Option<Box<Tables>>,
-    /// Head of the list that was taken out of its slot to be visited. What a budget left over waits here.
-    pending: u32,
+    /// The lists that were taken out of their slot to be visited. What a budget left over waits here.
+    pending: Heads,
+    /// The lane to visit next.
+    lane: usize,
     len: usize,
 }
 
@@ -123,23 +128,33 @@ impl When {
     }
 }
 
-/// Neighbours in the list of a slot.
+/// Neighbours in a list of a slot.
 #[derive(Clone, Copy)]
 struct Links {
     next: u32,
     prev: u32,
 }
 
+/// The first entry of each lane; the lane of an entry is its index modulo their number.
+type Heads = [u32; LANES];
+
+const NO_HEADS: Heads = [NIL; LANES];
+
+#[inline]
+const fn lane_of(index: u32) -> usize {
+    index as usize % LANES
+}
+
 /// The entries whose tick, modulo the number of slots, is this slot's number.
 #[derive(Clone, Copy)]
 struct Slot {
-    head: u32,
-    /// Not later than the round (tick divided by the number of slots) of any entry in the list.
+    heads: Heads,
+    /// Not later than the round (tick divided by the number of slots) of any entry in the lists.
     round: u32,
 }
 
 /// The round makes a tick beyond that of [`Instant::FAR_FUTURE`], so the summary needs no special case.
-const EMPTY_SLOT: Slot = Slot { head: NIL, round: u32::MAX };
+const EMPTY_SLOT: Slot = Slot { heads: NO_HEADS, round: u32::MAX };
 
 struct Tables {
     slots: [Slot; SLOT_COUNT],
@@ -175,24 +190,24 @@ impl Tables {
         })
     }
 
-    /// Makes `index` the head of its slot's list and returns the one before.
+    /// Makes `index` the head of its list and returns the one before.
     #[inline]
     fn push(&mut self, index: u32, tick: u64) -> u32 {
         let slot = slot_of(tick);
         // 2^32 rounds are 4,400 years; an `Instant` reaches 584.
         let round = (tick >> SLOT_BITS) as u32;
-        let Slot { head, round: earliest_round } = self.slots[slot];
-        self.slots[slot] = Slot { head: index, round: earliest_round.min(round) };
         let group = &mut self.groups[slot / GROUP_LEN];
         *group = tick.min(*group);
         self.earliest = tick.min(self.earliest);
-        head
+        let slot = &mut self.slots[slot];
+        slot.round = round.min(slot.round);
+        std::mem::replace(&mut slot.heads[lane_of(index)], index)
     }
 
-    /// Empties the slot of `tick`, returns its list and renews the summary.
-    fn take(&mut self, tick: u64) -> u32 {
+    /// Empties the slot of `tick`, returns its lists and renews the summary.
+    fn take(&mut self, tick: u64) -> Heads {
         let slot = slot_of(tick);
-        let head = std::mem::replace(&mut self.slots[slot], EMPTY_SLOT).head;
+        let heads = std::mem::replace(&mut self.slots[slot], EMPTY_SLOT).heads;
         let group = slot / GROUP_LEN;
         let first = group * GROUP_LEN;
         let ticks = (first..).zip(&self.slots[first..first + GROUP_LEN]);
@@ -200,7 +215,7 @@ impl Tables {
             .map(|(number, slot)| u64::from(slot.round) << SLOT_BITS | number as u64)
             .fold(NO_TICK, u64::min);
         self.earliest = self.groups.iter().copied().fold(NO_TICK, u64::min);
-        head
+        heads
     }
 }
 
@@ -208,7 +223,14 @@ impl DeadlineWheel {
     /// An empty wheel; allocates nothing.
     #[must_use]
     pub const fn new() -> DeadlineWheel {
-        DeadlineWheel { whens: Vec::new(), links: Vec::new(), tables: None, pending: NIL, len: 0 }
+        DeadlineWheel {
+            whens: Vec::new(),
+            links: Vec::new(),
+            tables: None,
+            pending: NO_HEADS,
+            lane: 0,
+            len: 0,
+        }
     }
 
     /// Sets the deadline of `index`, whether it had one or not, and hangs it exactly there.
@@ -310,7 +332,7 @@ impl DeadlineWheel {
         if self.len == 0 {
             return None;
         }
-        if self.pending != NIL {
+        if self.pending != NO_HEADS {
             return Some(Instant::ZERO);
         }
         self.tables.as_ref().map(|tables| instant_of(tables.earliest))
@@ -355,12 +377,12 @@ impl DeadlineWheel {
         }
         if prev != NIL {
             self.links[prev as usize].next = next;
-        } else if self.pending == index {
-            self.pending = next;
+        } else if self.pending[lane_of(index)] == index {
+            self.pending[lane_of(index)] = next;
         } else if let Some(tables) = &mut self.tables {
             let slot = &mut tables.slots[slot_of(self.whens[index as usize].hangs_at())];
-            slot.head = next;
-            if next == NIL {
+            slot.heads[lane_of(index)] = next;
+            if slot.heads == NO_HEADS {
                 *slot = EMPTY_SLOT;
             }
         }
@@ -369,7 +391,7 @@ impl DeadlineWheel {
     /// Whether an entry is left to visit; takes the next slot that came up when the last one is done.
     #[inline]
     fn has_pending(&mut self, now_tick: u64) -> bool {
-        while self.pending == NIL {
+        while self.pending == NO_HEADS {
             match &mut self.tables {
                 Some(tables) if tables.earliest <= now_tick => self.pending = tables.take(tables.earliest),
                 _ => return false,
@@ -378,12 +400,17 @@ impl DeadlineWheel {
         true
     }
 
-    /// Visits the first pending entry; returns whether it stays in the wheel.
+    /// Visits the first pending entry of the next lane that has one; returns whether it stays in the wheel.
+    /// To be called only while something is pending.
     #[inline]
     fn visit_pending(&mut self, now_tick: u64, due: &mut impl FnMut(u32) -> Option<Instant>) -> bool {
-        let index = self.pending;
+        while self.pending[self.lane] == NIL {
+            self.lane = (self.lane + 1) % LANES;
+        }
+        let index = self.pending[self.lane];
         let next = self.links[index as usize].next;
-        self.pending = next;
+        self.pending[self.lane] = next;
+        self.lane = (self.lane + 1) % LANES;
         if next != NIL {
             self.links[next as usize].prev = NIL;
         }
@@ -442,7 +469,7 @@ mod tests {
 
         wheel.schedule(999, Instant::ZERO);
         let bytes = wheel.heap_bytes();
-        assert!((16_000..16_000 + 34_000).contains(&bytes), "{bytes} bytes");
+        assert!((16_000..16_000 + 84_000).contains(&bytes), "{bytes} bytes");
         for round in 0..100 {
             for index in 0..1000 {
                 wheel.schedule(index, Instant::from_millis(round * u64::from(index)));
@@ -565,16 +592,16 @@ mod tests {
     fn entries_in_the_backlog_can_be_cancelled_extended_and_scheduled() {
         let mut wheel = DeadlineWheel::new();
         for index in 0..8 {
-            wheel.schedule(index, Instant::from_millis(8));
+            wheel.schedule(index * LANES as u32, Instant::from_millis(8));
         }
         let now = Instant::from_millis(100);
-        let mut left: Vec<u32> = (0..8).collect();
+        let mut left: Vec<u32> = (0..8).map(|index| index * LANES as u32).collect();
         let done = wheel.advance(now, 2, |index| {
             left.retain(|&other| other != index);
             None
         });
         assert!(done.backlog);
-        // The list is a stack: its head, one from the middle, its end.
+        // All are in one lane, whose list is a stack: cancel its head, one from the middle, and another.
         assert!(wheel.cancel(left[5]) && wheel.cancel(left[2]) && wheel.cancel(left[0]));
         wheel.extend(left[1], Instant::from_millis(500));
         wheel.schedule(left[3], Instant::from_millis(400));
