@@ -187,10 +187,7 @@ impl<T> TimerHeap<T> {
     /// Puts `node` at `position` or further from the root.
     fn sift_down(&mut self, mut position: usize, node: Node) {
         loop {
-            let first = position * ARITY + 1;
-            let end = (first + ARITY).min(self.nodes.len());
-            let least = (first..end).min_by_key(|&child| self.nodes[child].key());
-            match least {
+            match self.least_child(position) {
                 Some(child) if self.nodes[child].key() < node.key() => {
                     self.put(position, self.nodes[child]);
                     position = child;
@@ -199,6 +196,20 @@ impl<T> TimerHeap<T> {
             }
         }
         self.put(position, node);
+    }
+
+    /// The child of `position` whose time comes first. Which one that is cannot be predicted, so a whole family
+    /// is compared without branching, as in a knock-out tournament.
+    #[inline]
+    fn least_child(&self, position: usize) -> Option<usize> {
+        let first = position * ARITY + 1;
+        let Some(family) = self.nodes.get(first..first + ARITY) else {
+            return (first..self.nodes.len()).min_by_key(|&child| self.nodes[child].key());
+        };
+        let [a, b, c, d] = [0, 1, 2, 3].map(|child: usize| family[child].key());
+        let (left, left_key) = if b < a { (1, b) } else { (0, a) };
+        let (right, right_key) = if d < c { (3, d) } else { (2, c) };
+        Some(first + if right_key < left_key { right } else { left })
     }
 
     /// Puts `node` where it belongs, in place of what is at `position`.
