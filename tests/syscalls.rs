@@ -106,7 +106,7 @@ fn a_request_and_its_response_take_at_most_three_system_calls() {
         return;
     }
     let (per_round, calls) = calls_per_round("single", 1);
-    assert!(per_round <= 3.02, "{per_round} calls per request: {calls:?}");
+    assert!((2.0..=3.02).contains(&per_round), "{per_round} calls per request: {calls:?}");
     assert_eq!(calls.get("epoll_ctl").copied().unwrap_or(0), 0, "registered once and for all: {calls:?}");
 }
 
@@ -116,5 +116,5 @@ fn sixteen_pipelined_messages_share_their_system_calls() {
         return;
     }
     let (per_round, calls) = calls_per_round("pipelined", 16);
-    assert!(per_round <= 3.02, "{per_round} calls per 16 requests: {calls:?}");
+    assert!((2.0..=3.02).contains(&per_round), "{per_round} calls per 16 requests: {calls:?}");
 }
