@@ -1,4 +1,59 @@
-//! windlass: a synchronous networking core. One hand-rolled reactor per core, no async runtime.
+//! windlass is a synchronous networking core: one single-threaded reactor per core, written by hand on mio, that
+//! drives non-blocking sockets through explicit states. No futures, no executor, no hidden threads.
+//!
+//! # A server
+//!
+//! ```no_run
+//! use windlass::{Cores, Event, Io, Listen};
+//!
+//! # fn main() -> Result<(), windlass::Error> {
+//! Cores::per_cpu().listen(Listen::tcp("127.0.0.1:7000")).run(|_core| {
+//!     |io: &mut Io, event: Event<'_>| {
+//!         if let Event::Data { conn, bytes } = event {
+//!             let _ = io.send(conn, bytes);
+//!         }
+//!     }
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Cores`] starts one [`Reactor`] per core and spreads connections over them. A handler is a closure
+//! `FnMut(&mut Io, Event<'_>)` or a type that implements [`Handler`]. [`Io`] is its handle on the reactor:
+//! connect, listen, send, keep, pause, close, timers, mail. Nothing called on it calls the handler again; what
+//! a call causes is delivered after the handler has returned.
+//!
+//! # Your own loop
+//!
+//! [`Reactor::turn`] serves one batch and returns, [`Reactor::run_until`] goes on until a deadline. A reactor can
+//! also sit inside another event loop: it is [`AsFd`](std::os::fd::AsFd), and [`Reactor::sleep_max`] says how long
+//! that loop may sleep on it.
+//!
+//! # The order of events
+//!
+//! For each connection: [`Event::Accepted`] if a listener took it in, [`Event::Opened`] once data may flow, then
+//! any number of [`Event::Data`], [`Event::Drained`] and at most one [`Event::PeerFinished`], and last, exactly
+//! once, [`Event::Closed`]. A connect that fails is `Closed` without `Opened`. A connection taken out with
+//! [`Io::release`] ends without `Closed`.
+//!
+//! # Where bytes are
+//!
+//! There is one receive buffer per thread. [`Event::Data`] lends from it, and what is not [kept](Io::keep) is
+//! consumed. Small sends of the connection being served gather in one buffer and are written once when the
+//! handler returns; sends of 4 KiB or more are written at once from the caller's slice; only what the kernel
+//! refuses is copied into the connection's queue, in pooled chunks. Shared [`Bytes`](bytes::Bytes) are never
+//! copied unless they are small.
+//!
+//! # When things end
+//!
+//! Every state is under a deadline ([`Timeouts`]), every queue under a bound ([`limits`], [`Options`],
+//! [`Config`]), and every connection ends with a [`CloseReason`] that names cause, peer and remedy and says
+//! whether to retry.
+//!
+//! # Features
+//!
+//! - `cli`: the `windlass` command.
+//! - `signals`: [`Cores`] end gracefully on SIGINT and SIGTERM.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod buffer;
@@ -22,3 +77,8 @@ pub use reactor::{
     KeepError, Listen, Listener, Mailbox, Reactor, Readiness, Released, Report, Running, SendMailError,
     Sender, Sent, Source, Spread, StopAll, Stopper, Timer, Turn, Wait,
 };
+
+/// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

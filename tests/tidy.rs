@@ -46,7 +46,7 @@ const MIO_ALLOWED: &[&str] = &["src/net/", "src/reactor/"];
 
 /// Files that may hold `unsafe`: each one because a measurement shows that it pays, or because a test must replace
 /// something that only `unsafe` can (a global allocator that counts).
-const UNSAFE_ALLOWED: &[&str] = &["tests/buffer_allocations.rs"];
+const UNSAFE_ALLOWED: &[&str] = &["tests/allocations/main.rs"];
 
 /// Files that may call `thread::sleep`. A test that waits for something waits for that thing.
 const SLEEP_ALLOWED: &[&str] = &[];

@@ -1,41 +1,8 @@
-//! What a message costs in heap allocations once everything is warm: nothing. Counted by a global allocator,
-//! over real sockets, with server and client on reactors of the same thread.
+//! What a message costs in heap allocations once everything is warm: nothing. Counted over
+//! real sockets, with server and client on reactors of the same thread.
 
-#![allow(unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+use crate::allocations_of;
 use windlass::{Address, Config, Conn, Connect, Event, Handler, Io, Listen, Reactor, Wait};
-
-thread_local! {
-    /// Allocations of this thread; tests do not count each other's.
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|n| n.set(n.get() + 1));
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
-        unsafe { System.dealloc(at, layout) }
-    }
-
-    unsafe fn realloc(&self, at: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
-        ALLOCATIONS.with(|n| n.set(n.get() + 1));
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::realloc`.
-        unsafe { System.realloc(at, layout, bytes) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Asks again as soon as the whole answer is there.
 struct Client {
@@ -69,7 +36,7 @@ impl Handler for Client {
 }
 
 /// Allocations over 1,000 answers of `bytes` each, after 200 that warm everything up.
-fn allocations(bytes: usize, mut server: impl FnMut(&mut Io, Event<'_>)) -> u64 {
+fn allocations(bytes: usize, mut server: impl FnMut(&mut Io, Event<'_>)) -> usize {
     let mut serving = Reactor::new(Config::default()).expect("a reactor");
     let listener = serving.io().listen(Listen::tcp("127.0.0.1:0")).expect("a listener");
     let address: Address = serving.io().listener_address(listener).cloned().expect("an address");
@@ -77,12 +44,12 @@ fn allocations(bytes: usize, mut server: impl FnMut(&mut Io, Event<'_>)) -> u64 
     asking.io().connect(Connect::to(address)).expect("a connection");
     let mut client = Client { message: vec![7; bytes], missing: 0, answers: 0 };
     let mut until = |answers| {
-        let before = ALLOCATIONS.with(Cell::get);
-        while client.answers < answers {
-            serving.turn(Wait::No, &mut server).expect("a turn");
-            asking.turn(Wait::No, &mut client).expect("a turn");
-        }
-        ALLOCATIONS.with(Cell::get) - before
+        allocations_of(|| {
+            while client.answers < answers {
+                serving.turn(Wait::No, &mut server).expect("a turn");
+                asking.turn(Wait::No, &mut client).expect("a turn");
+            }
+        })
     };
     assert!(until(200) > 0, "the counter counts");
     until(1_200)

@@ -1,60 +1,11 @@
 //! Counts heap allocations: a queue that fills and drains again and again makes none once it is warm.
-#![allow(unsafe_code)] // A counting allocator can be had in no other way.
 
+use crate::allocations_of;
 use bytes::Bytes;
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::io::IoSlice;
 use windlass::buffer::{LARGE_CHUNK_BYTES, OutQueue, Pool};
 use windlass::limits::{OUT_QUEUE_BYTES_MAX, OUT_QUEUE_PARTS_KEPT_MAX};
-
-thread_local! {
-    /// Of this thread only, so that the tests do not count each other's.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-struct Counting;
-
-fn count() {
-    ALLOCATIONS.with(|count| count.set(count.get() + 1));
-}
-
-// SAFETY: every call is handed on unchanged to the system's allocator, whose contract is the same. Counting
-// touches a thread-local without initialiser or destructor, so it neither allocates nor unwinds.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller keeps to `GlobalAlloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        count();
-        // SAFETY: as above.
-        unsafe { System.realloc(ptr, layout, new_size) }
-    }
-
-    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(ptr, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations_of(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
-}
 
 /// Everything a connection does with its queue, from empty to `bytes_max` and back to empty, against a kernel
 /// that takes up to 50,000 bytes at a time. Without a `body` to share, all of it is copied.
