@@ -460,7 +460,7 @@ impl Io {
             if !matches!(c.state, State::Open | State::Draining) {
                 return;
             }
-            let Some(queue) = c.out.as_ref() else { break };
+            let Some(queue) = c.out.as_ref().filter(|queue| !queue.is_empty()) else { break };
             let mut slices = [IoSlice::new(&[]); GATHER_SLICES_MAX];
             let (offered, written) = if c.write_credit == u64::MAX {
                 let filled = queue.gather(&mut slices);
