@@ -442,7 +442,7 @@ impl Io {
     /// Compares the queue with its high watermark.
     fn level(&mut self, handle: Handle) -> Sent {
         let Some(c) = self.conns.get_mut(handle) else { return Sent::Flowing };
-        if !c.queued() > c.options.queue.high_bytes {
+        if c.queued() <= c.options.queue.high_bytes {
             return Sent::Flowing;
         }
         c.backlogged = true;
