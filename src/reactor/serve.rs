@@ -183,6 +183,7 @@ impl Io {
         c.active_at = now;
         let conn = c.conn(handle);
         if c.out.is_some() {
+            c.queued_since = now;
             self.mark_dirty(handle);
         } else if c.finishing {
             self.send_end(handle);
