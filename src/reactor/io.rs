@@ -403,7 +403,7 @@ impl Io {
         self.uncork_if(conn.handle());
         let c = self.conns.get_mut(conn.handle()).ok_or(Stale)?;
         c.write_credit = add_credit(c.write_credit, bytes);
-        if self.lent.to == Some(conn.handle()) {
+        if self.cork.is_open_for(conn.handle()) {
             self.cork.shut();
         }
         self.mark_dirty(conn.handle());

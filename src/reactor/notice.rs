@@ -47,7 +47,7 @@ impl Io {
         self.uncork_if(handle);
         let c = self.conns.get_mut(handle).filter(|c| c.may_send() || c.finishing).ok_or(Stale)?;
         c.finishing = true;
-        if self.lent.to == Some(handle) {
+        if self.cork.is_open_for(handle) {
             self.cork.shut();
         }
         if c.state == State::Open && c.out.is_none() && !c.end_sent {
