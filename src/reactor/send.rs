@@ -304,7 +304,8 @@ impl Io {
 
     /// Offers what is queued but was never offered, and `parts` behind it, in one write; queues the rest.
     fn write_through(&mut self, handle: Handle, parts: &[&[u8]], total: usize) -> Result<Sent, SendError> {
-        if self.conns.get(handle).is_some_and(|c| c.out.is_some()) {
+        let queued = self.conns.get(handle).is_some_and(|c| c.out.is_some());
+        if queued || parts.len() > GATHER_SLICES_MAX {
             return self.write_behind_queue(handle, parts, total);
         }
         let written = self.write_once(handle, parts)?;
@@ -370,7 +371,7 @@ impl Io {
             for (slice, part) in slices.iter_mut().zip(parts) {
                 *slice = IoSlice::new(part);
             }
-            c.socket.write_gathered(&slices[..parts.len().min(GATHER_SLICES_MAX)])
+            c.socket.write_gathered(&slices[..parts.len()])
         };
         match written {
             Ok(written) => {
@@ -399,7 +400,7 @@ impl Io {
 
     /// Queues bytes that were not offered to the kernel yet.
     fn enqueue(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool)) {
-        let was_empty = self.conns.get(handle).is_some_and(|c| c.out.is_none() || c.dirty);
+        let was_empty = self.conns.get(handle).is_some_and(|c| c.queued() == 0 || c.dirty);
         self.enqueue_refused(handle, fill);
         if was_empty {
             self.mark_dirty(handle);
@@ -413,7 +414,8 @@ impl Io {
         fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool),
     ) {
         let Some(c) = self.conns.get_mut(handle) else { return };
-        let fresh = c.out.is_none();
+        // Not the same as no queue: an encoder that panicked leaves an empty one.
+        let fresh = c.queued() == 0;
         let queue = c.out.get_or_insert_with(|| self.spare_queues.pop().unwrap_or_default());
         let shared_before = queue.shared_bytes();
         fill(queue, &mut self.pool);
