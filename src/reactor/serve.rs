@@ -399,6 +399,7 @@ impl Io {
     fn peer_ended<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
         c.readable = false;
+        c.read_stops |= read_stop::ENDED;
         c.peer_finished = true;
         c.expecting = false;
         let conn = c.conn(handle);
