@@ -76,6 +76,9 @@ impl Io {
             self.cork.discard();
         }
         if c.out.is_some() {
+            if c.readable {
+                self.run_queue.push(handle, c);
+            }
             self.watch(handle);
             self.mark_dirty(handle);
         } else {

@@ -117,7 +117,9 @@ impl Io {
             State::Draining => {
                 if reported.writable && c.out.is_some() {
                     self.flush(handle);
-                } else if c.out.is_none() && c.readable {
+                }
+                // Also while our bytes still wait: the peer may not read them before it has written all its own.
+                if self.conns.get(handle).is_some_and(|c| c.state == State::Draining && c.readable) {
                     self.linger(handle);
                 }
             }
@@ -143,7 +145,7 @@ impl Io {
         let turn = self.turn;
         let Some(c) = self.conns.get_mut(handle) else { return };
         c.in_run_queue = false;
-        if c.state == State::Draining && c.out.is_none() {
+        if c.state == State::Draining && c.readable {
             self.linger(handle);
         } else if c.state == State::Open && c.may_read() {
             if c.served_turn == turn {
