@@ -270,7 +270,7 @@ impl Io {
     ) {
         match token::subject(event.token()) {
             Subject::Conn(handle) => {
-                let (end, error) = (event.is_read_closed(), event.is_error());
+                let (end, error) = (event.is_read_closed() || event.is_priority(), event.is_error());
                 let readable = event.is_readable() || end || error;
                 let reported = Reported { readable, writable: event.is_writable(), end, error };
                 self.serve(handler, handle, reported, buffer);

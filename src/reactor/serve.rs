@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(super) struct Reported {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// The peer's end of stream, a hang-up or an error is behind what can be read.
+    /// The peer's end of stream, a hang-up, an error or an urgent mark is behind what can be read.
     pub(super) end: bool,
     pub(super) error: bool,
 }
