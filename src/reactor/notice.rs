@@ -194,7 +194,13 @@ impl Io {
         for _ in 0..self.config.budgets.notices {
             let Some(notice) = self.notices.pop_front() else { return };
             match notice {
-                Notice::Opened(handle) => self.open(handler, handle),
+                Notice::Opened(handle) => {
+                    self.open(handler, handle);
+                    // Its readiness may have been reported between its adoption and now, and is not again.
+                    if let Some(c) = self.conns.get_mut(handle).filter(|c| c.may_read()) {
+                        self.run_queue.push(handle, c);
+                    }
+                }
                 Notice::Drained(handle) => {
                     let open = self.conns.get(handle).filter(|c| c.state == State::Open);
                     if let Some(conn) = open.map(|c| c.conn(handle)) {
@@ -212,12 +218,8 @@ impl Io {
 
     fn deliver_closed<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
-        let reason = CloseReason { cause: c.cause, peer: c.peer.take(), errno: c.errno, at: c.since };
+        let reason = CloseReason { cause: c.cause, peer: c.peer.clone(), errno: c.errno, at: c.since };
         let conn = c.conn(handle);
-        let address = reason.peer.as_ref();
-        if c.listener.is_some() {
-            self.admission.left(address);
-        }
         self.forget(handle);
         self.call(handler, Event::Closed { conn, reason: &reason });
     }
@@ -241,6 +243,9 @@ impl Io {
         self.drop_buffers(handle);
         self.wheel.cancel(handle.index());
         if let Some(c) = self.conns.remove(handle) {
+            if c.listener.is_some() {
+                self.admission.left(c.peer.as_ref());
+            }
             if let Some(listener) = c.listener.and_then(|listener| self.listeners.get(listener)) {
                 listener.one_less();
             }
