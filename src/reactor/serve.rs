@@ -64,7 +64,8 @@ impl Io {
         handle: Handle,
         event: Event<'_>,
     ) {
-        if self.conns.get(handle).is_some_and(|c| c.may_cork()) {
+        // The cork's rest is queued whatever the bound: while memory is short every send must be admitted.
+        if !self.memory_short && self.conns.get(handle).is_some_and(|c| c.may_cork()) {
             self.cork.open(handle);
         }
         self.call(handler, event);
@@ -392,6 +393,8 @@ impl Io {
         if let Some(c) = self.conns.get_mut(handle) {
             c.note_owed(now);
         }
+        // The keep-alive timeout that now runs may end before the read timeout would have.
+        self.watch(handle);
         self.relieve_memory();
     }
 
@@ -406,7 +409,7 @@ impl Io {
         c.expecting = false;
         let conn = c.conn(handle);
         if let Some(kept) = c.kept.take() {
-            if c.may_cork() {
+            if c.may_cork() && !self.memory_short {
                 self.cork.open(handle);
             }
             self.lend(handler, conn, kept.chunk.filled());
