@@ -65,8 +65,10 @@ impl Reactor {
         Ok(Reactor { io: Io::new(config, core)?, events })
     }
 
-    /// The handle that handlers get, for use between turns.
+    /// The handle that handlers get, for use between turns. Its [`now`](Io::now) is the present: the last turn
+    /// may have begun long ago, and what is asked for here has its whole time.
     pub fn io(&mut self) -> &mut Io {
+        self.io.now = self.io.clock.now();
         &mut self.io
     }
 
