@@ -2,6 +2,7 @@
 
 use super::Io;
 use super::event::{Event, Handler, Listener};
+use super::send::recycle;
 use crate::collections::{Conn, Handle};
 use crate::conn::{State, read_stop};
 use crate::error::{Cause, CloseReason, Stale, cause_of_errno};
@@ -227,10 +228,10 @@ impl Io {
     /// Gives queue and kept bytes back to the pool.
     pub(super) fn drop_buffers(&mut self, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
-        if let Some(mut queue) = c.out.take() {
+        if let Some(queue) = c.out.as_mut() {
             self.shared_bytes -= queue.shared_bytes();
             queue.clear(&mut self.pool);
-            self.spare_queues.push(queue);
+            recycle(&mut self.spare_queues, c);
         }
         if let Some(kept) = c.kept.take() {
             self.pool.put(kept.chunk);

@@ -206,7 +206,7 @@ impl Io {
         let Some(c) = self.conns.get(conn.handle()).filter(|c| c.may_send()) else { return 0 };
         let corked = if self.cork.open_for == Some(conn.handle()) { self.cork.len } else { 0 };
         let own = c.options.queue.max_bytes.saturating_sub(c.queued() + corked);
-        own.min(self.config.buffer_bytes_max.saturating_sub(self.pool.bytes_taken() + corked))
+        own.min(self.config.buffer_bytes_max.saturating_sub(self.buffered_bytes() + corked))
     }
 
     /// Bytes that wait for the kernel.
@@ -274,20 +274,24 @@ impl Io {
 
     /// Whether `bytes` more may be taken for the connection.
     fn admit(&mut self, handle: Handle, bytes: usize) -> Result<(), SendError> {
+        let buffered = self.buffered_bytes();
         let c = self.conns.get_mut(handle).ok_or(SendError::Stale)?;
         if !c.may_send() {
             return Err(SendError::Closing);
         }
-        if bytes > c.options.queue.max_bytes {
+        if bytes > c.options.queue.max_bytes.min(self.config.buffer_bytes_max) {
             return Err(SendError::TooLarge);
         }
         let own_full = c.queued() + bytes > c.options.queue.max_bytes;
-        let all_full = self.pool.bytes_taken() + self.shared_bytes + bytes > self.config.buffer_bytes_max;
+        let all_full = buffered + bytes > self.config.buffer_bytes_max;
         if own_full || all_full {
             c.backlogged = true;
             self.metrics.sends_refused_full.add(1);
             if all_full {
-                self.starved.push(handle);
+                if c.read_stops & read_stop::MEMORY == 0 {
+                    c.read_stops |= read_stop::MEMORY;
+                    self.starved.push(handle);
+                }
                 self.memory_short = true;
             }
             return Err(SendError::Full);
@@ -556,7 +560,7 @@ impl Io {
 }
 
 /// Puts an emptied queue back, so that the next one needs no allocation.
-fn recycle(spare: &mut Vec<Box<OutQueue>>, c: &mut Connection) {
+pub(super) fn recycle(spare: &mut Vec<Box<OutQueue>>, c: &mut Connection) {
     if let Some(queue) = c.out.take()
         && spare.len() < SPARE_QUEUES_MAX
     {
