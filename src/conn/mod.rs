@@ -41,6 +41,8 @@ pub(crate) mod read_stop {
     pub(crate) const CREDIT: u8 = 4;
     /// The reactor is short of buffer memory.
     pub(crate) const MEMORY: u8 = 8;
+    /// The end of the stream was read: nothing follows, but every later event still says readable.
+    pub(crate) const ENDED: u8 = 16;
 }
 
 /// Bytes that the handler wanted to see again.
@@ -187,7 +189,7 @@ impl Connection {
     pub(crate) fn is_busy(&self) -> bool {
         self.owed_since != Instant::FAR_FUTURE
             || self.out.is_some()
-            || (self.readable && self.state == State::Open)
+            || (self.readable && !self.peer_finished && self.state == State::Open)
     }
 
     /// The earliest of the deadlines that apply now, and what it means when it comes.

@@ -180,8 +180,13 @@ impl Socket {
     /// Registers for both directions, once and for all.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
+        // Urgent data makes reads short that have not emptied the socket: the event has to say that it is there.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        const BOTH_AND_URGENT: Interest = BOTH.add(Interest::PRIORITY);
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        const BOTH_AND_URGENT: Interest = BOTH;
         match self {
-            Socket::Tcp(stream) => registry.register(stream, token, BOTH),
+            Socket::Tcp(stream) => registry.register(stream, token, BOTH_AND_URGENT),
             Socket::Unix(stream) => registry.register(stream, token, BOTH),
             Socket::Gone => Ok(()),
         }

@@ -115,7 +115,7 @@ impl Lent {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum KeepError {
-    /// `keep` was called outside this connection's `Data` event, or for more than was lent.
+    /// `keep` was called outside this connection's `Data` event, after closing it, or for more than was lent.
     NotLent,
     /// More than the connection's `kept_bytes_max`: it is closed with
     /// [`Cause::FrameTooLarge`](crate::error::Cause::FrameTooLarge).
@@ -292,6 +292,9 @@ impl Io {
     /// [`Stale`] if it is gone or closing already.
     pub fn release(&mut self, conn: Conn) -> Result<Released, Stale> {
         self.uncork_if(conn.handle());
+        if self.cork.is_open_for(conn.handle()) {
+            self.cork.shut();
+        }
         let c = self.conns.get_mut(conn.handle()).ok_or(Stale)?;
         if matches!(c.state, State::Draining | State::Closed) {
             return Err(Stale);
@@ -342,7 +345,7 @@ impl Io {
     /// # Errors
     /// [`KeepError`] says what was wrong with the call; with [`KeepError::TooLarge`] the connection closes.
     pub fn keep(&mut self, conn: Conn, n: usize) -> Result<(), KeepError> {
-        self.keep_until(conn, n, n + 1)
+        self.keep_until(conn, n, n.saturating_add(1))
     }
 
     /// Like [`Io::keep`], and the next `Data` comes only when `want` bytes are there in all, or the peer
@@ -354,7 +357,8 @@ impl Io {
         if self.lent.to != Some(conn.handle()) || n > self.lent.bytes {
             return Err(KeepError::NotLent);
         }
-        let c = self.conns.get(conn.handle()).ok_or(KeepError::NotLent)?;
+        let open = self.conns.get(conn.handle()).filter(|c| c.state == State::Open);
+        let c = open.ok_or(KeepError::NotLent)?;
         if n.max(want.saturating_sub(1)) > c.options.kept_bytes_max {
             self.close_now(conn.handle(), Cause::FrameTooLarge, None);
             return Err(KeepError::TooLarge);
@@ -405,7 +409,7 @@ impl Io {
         self.uncork_if(conn.handle());
         let c = self.conns.get_mut(conn.handle()).ok_or(Stale)?;
         c.write_credit = add_credit(c.write_credit, bytes);
-        if self.lent.to == Some(conn.handle()) {
+        if self.cork.is_open_for(conn.handle()) {
             self.cork.shut();
         }
         self.mark_dirty(conn.handle());

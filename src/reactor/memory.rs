@@ -39,8 +39,11 @@ impl Io {
     fn end_shortage(&mut self) {
         self.memory_short = false;
         for handle in std::mem::take(&mut self.starved) {
-            let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { continue };
+            let Some(c) = self.conns.get_mut(handle) else { continue };
             c.read_stops &= !read_stop::MEMORY;
+            if c.state != State::Open {
+                continue;
+            }
             if c.may_read() {
                 self.run_queue.push(handle, c);
             }

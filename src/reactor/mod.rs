@@ -65,8 +65,10 @@ impl Reactor {
         Ok(Reactor { io: Io::new(config, core)?, events })
     }
 
-    /// The handle that handlers get, for use between turns.
+    /// The handle that handlers get, for use between turns. Its [`now`](Io::now) is the present: the last turn
+    /// may have begun long ago, and what is asked for here has its whole time.
     pub fn io(&mut self) -> &mut Io {
+        self.io.now = self.io.clock.now();
         &mut self.io
     }
 
@@ -270,7 +272,7 @@ impl Io {
     ) {
         match token::subject(event.token()) {
             Subject::Conn(handle) => {
-                let (end, error) = (event.is_read_closed(), event.is_error());
+                let (end, error) = (event.is_read_closed() || event.is_priority(), event.is_error());
                 let readable = event.is_readable() || end || error;
                 let reported = Reported { readable, writable: event.is_writable(), end, error };
                 self.serve(handler, handle, reported, buffer);

@@ -2,6 +2,7 @@
 
 use super::Io;
 use super::event::{Event, Handler, Listener};
+use super::send::recycle;
 use crate::collections::{Conn, Handle};
 use crate::conn::{State, read_stop};
 use crate::error::{Cause, CloseReason, Stale, cause_of_errno};
@@ -47,7 +48,7 @@ impl Io {
         self.uncork_if(handle);
         let c = self.conns.get_mut(handle).filter(|c| c.may_send() || c.finishing).ok_or(Stale)?;
         c.finishing = true;
-        if self.lent.to == Some(handle) {
+        if self.cork.is_open_for(handle) {
             self.cork.shut();
         }
         if c.state == State::Open && c.out.is_none() && !c.end_sent {
@@ -76,6 +77,9 @@ impl Io {
             self.cork.discard();
         }
         if c.out.is_some() {
+            if c.readable {
+                self.run_queue.push(handle, c);
+            }
             self.watch(handle);
             self.mark_dirty(handle);
         } else {
@@ -191,7 +195,13 @@ impl Io {
         for _ in 0..self.config.budgets.notices {
             let Some(notice) = self.notices.pop_front() else { return };
             match notice {
-                Notice::Opened(handle) => self.open(handler, handle),
+                Notice::Opened(handle) => {
+                    self.open(handler, handle);
+                    // Its readiness may have been reported between its adoption and now, and is not again.
+                    if let Some(c) = self.conns.get_mut(handle).filter(|c| c.may_read()) {
+                        self.run_queue.push(handle, c);
+                    }
+                }
                 Notice::Drained(handle) => {
                     let open = self.conns.get(handle).filter(|c| c.state == State::Open);
                     if let Some(conn) = open.map(|c| c.conn(handle)) {
@@ -209,12 +219,8 @@ impl Io {
 
     fn deliver_closed<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
-        let reason = CloseReason { cause: c.cause, peer: c.peer.take(), errno: c.errno, at: c.since };
+        let reason = CloseReason { cause: c.cause, peer: c.peer.clone(), errno: c.errno, at: c.since };
         let conn = c.conn(handle);
-        let address = reason.peer.as_ref();
-        if c.listener.is_some() {
-            self.admission.left(address);
-        }
         self.forget(handle);
         self.call(handler, Event::Closed { conn, reason: &reason });
     }
@@ -222,10 +228,10 @@ impl Io {
     /// Gives queue and kept bytes back to the pool.
     pub(super) fn drop_buffers(&mut self, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
-        if let Some(mut queue) = c.out.take() {
+        if let Some(queue) = c.out.as_mut() {
             self.shared_bytes -= queue.shared_bytes();
             queue.clear(&mut self.pool);
-            self.spare_queues.push(queue);
+            recycle(&mut self.spare_queues, c);
         }
         if let Some(kept) = c.kept.take() {
             self.pool.put(kept.chunk);
@@ -238,6 +244,9 @@ impl Io {
         self.drop_buffers(handle);
         self.wheel.cancel(handle.index());
         if let Some(c) = self.conns.remove(handle) {
+            if c.listener.is_some() {
+                self.admission.left(c.peer.as_ref());
+            }
             if let Some(listener) = c.listener.and_then(|listener| self.listeners.get(listener)) {
                 listener.one_less();
             }

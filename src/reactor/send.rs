@@ -206,7 +206,7 @@ impl Io {
         let Some(c) = self.conns.get(conn.handle()).filter(|c| c.may_send()) else { return 0 };
         let corked = if self.cork.open_for == Some(conn.handle()) { self.cork.len } else { 0 };
         let own = c.options.queue.max_bytes.saturating_sub(c.queued() + corked);
-        own.min(self.config.buffer_bytes_max.saturating_sub(self.pool.bytes_taken() + corked))
+        own.min(self.config.buffer_bytes_max.saturating_sub(self.buffered_bytes() + corked))
     }
 
     /// Bytes that wait for the kernel.
@@ -274,20 +274,24 @@ impl Io {
 
     /// Whether `bytes` more may be taken for the connection.
     fn admit(&mut self, handle: Handle, bytes: usize) -> Result<(), SendError> {
+        let buffered = self.buffered_bytes();
         let c = self.conns.get_mut(handle).ok_or(SendError::Stale)?;
         if !c.may_send() {
             return Err(SendError::Closing);
         }
-        if bytes > c.options.queue.max_bytes {
+        if bytes > c.options.queue.max_bytes.min(self.config.buffer_bytes_max) {
             return Err(SendError::TooLarge);
         }
         let own_full = c.queued() + bytes > c.options.queue.max_bytes;
-        let all_full = self.pool.bytes_taken() + self.shared_bytes + bytes > self.config.buffer_bytes_max;
+        let all_full = buffered + bytes > self.config.buffer_bytes_max;
         if own_full || all_full {
             c.backlogged = true;
             self.metrics.sends_refused_full.add(1);
             if all_full {
-                self.starved.push(handle);
+                if c.read_stops & read_stop::MEMORY == 0 {
+                    c.read_stops |= read_stop::MEMORY;
+                    self.starved.push(handle);
+                }
                 self.memory_short = true;
             }
             return Err(SendError::Full);
@@ -304,7 +308,8 @@ impl Io {
 
     /// Offers what is queued but was never offered, and `parts` behind it, in one write; queues the rest.
     fn write_through(&mut self, handle: Handle, parts: &[&[u8]], total: usize) -> Result<Sent, SendError> {
-        if self.conns.get(handle).is_some_and(|c| c.out.is_some()) {
+        let queued = self.conns.get(handle).is_some_and(|c| c.out.is_some());
+        if queued || parts.len() > GATHER_SLICES_MAX {
             return self.write_behind_queue(handle, parts, total);
         }
         let written = self.write_once(handle, parts)?;
@@ -370,7 +375,7 @@ impl Io {
             for (slice, part) in slices.iter_mut().zip(parts) {
                 *slice = IoSlice::new(part);
             }
-            c.socket.write_gathered(&slices[..parts.len().min(GATHER_SLICES_MAX)])
+            c.socket.write_gathered(&slices[..parts.len()])
         };
         match written {
             Ok(written) => {
@@ -399,7 +404,7 @@ impl Io {
 
     /// Queues bytes that were not offered to the kernel yet.
     fn enqueue(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool)) {
-        let was_empty = self.conns.get(handle).is_some_and(|c| c.out.is_none() || c.dirty);
+        let was_empty = self.conns.get(handle).is_some_and(|c| c.queued() == 0 || c.dirty);
         self.enqueue_refused(handle, fill);
         if was_empty {
             self.mark_dirty(handle);
@@ -413,7 +418,8 @@ impl Io {
         fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool),
     ) {
         let Some(c) = self.conns.get_mut(handle) else { return };
-        let fresh = c.out.is_none();
+        // Not the same as no queue: an encoder that panicked leaves an empty one.
+        let fresh = c.queued() == 0;
         let queue = c.out.get_or_insert_with(|| self.spare_queues.pop().unwrap_or_default());
         let shared_before = queue.shared_bytes();
         fill(queue, &mut self.pool);
@@ -442,7 +448,7 @@ impl Io {
     /// Compares the queue with its high watermark.
     fn level(&mut self, handle: Handle) -> Sent {
         let Some(c) = self.conns.get_mut(handle) else { return Sent::Flowing };
-        if !c.queued() > c.options.queue.high_bytes {
+        if c.queued() <= c.options.queue.high_bytes {
             return Sent::Flowing;
         }
         c.backlogged = true;
@@ -460,7 +466,7 @@ impl Io {
             if !matches!(c.state, State::Open | State::Draining) {
                 return;
             }
-            let Some(queue) = c.out.as_ref() else { break };
+            let Some(queue) = c.out.as_ref().filter(|queue| !queue.is_empty()) else { break };
             let mut slices = [IoSlice::new(&[]); GATHER_SLICES_MAX];
             let (offered, written) = if c.write_credit == u64::MAX {
                 let filled = queue.gather(&mut slices);
@@ -555,7 +561,7 @@ impl Io {
 
 /// Puts an emptied queue back, so that the next one needs no allocation.
 #[allow(clippy::vec_box)]
-fn recycle(spare: &mut Vec<Box<OutQueue>>, c: &mut Connection) {
+pub(super) fn recycle(spare: &mut Vec<Box<OutQueue>>, c: &mut Connection) {
     if let Some(queue) = c.out.take()
         && spare.len() < SPARE_QUEUES_MAX
     {

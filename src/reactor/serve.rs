@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(super) struct Reported {
     pub(super) readable: bool,
     pub(super) writable: bool,
-    /// The peer's end of stream, a hang-up or an error is behind what can be read.
+    /// The peer's end of stream, a hang-up, an error or an urgent mark is behind what can be read.
     pub(super) end: bool,
     pub(super) error: bool,
 }
@@ -64,7 +64,8 @@ impl Io {
         handle: Handle,
         event: Event<'_>,
     ) {
-        if self.conns.get(handle).is_some_and(|c| c.may_cork()) {
+        // The cork's rest is queued whatever the bound: while memory is short every send must be admitted.
+        if !self.memory_short && self.conns.get(handle).is_some_and(|c| c.may_cork()) {
             self.cork.open(handle);
         }
         self.call(handler, event);
@@ -117,7 +118,9 @@ impl Io {
             State::Draining => {
                 if reported.writable && c.out.is_some() {
                     self.flush(handle);
-                } else if c.out.is_none() && c.readable {
+                }
+                // Also while our bytes still wait: the peer may not read them before it has written all its own.
+                if self.conns.get(handle).is_some_and(|c| c.state == State::Draining && c.readable) {
                     self.linger(handle);
                 }
             }
@@ -143,7 +146,7 @@ impl Io {
         let turn = self.turn;
         let Some(c) = self.conns.get_mut(handle) else { return };
         c.in_run_queue = false;
-        if c.state == State::Draining && c.out.is_none() {
+        if c.state == State::Draining && c.readable {
             self.linger(handle);
         } else if c.state == State::Open && c.may_read() {
             if c.served_turn == turn {
@@ -183,6 +186,7 @@ impl Io {
         c.active_at = now;
         let conn = c.conn(handle);
         if c.out.is_some() {
+            c.queued_since = now;
             self.mark_dirty(handle);
         } else if c.finishing {
             self.send_end(handle);
@@ -389,6 +393,8 @@ impl Io {
         if let Some(c) = self.conns.get_mut(handle) {
             c.note_owed(now);
         }
+        // The keep-alive timeout that now runs may end before the read timeout would have.
+        self.watch(handle);
         self.relieve_memory();
     }
 
@@ -398,11 +404,12 @@ impl Io {
     fn peer_ended<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
         c.readable = false;
+        c.read_stops |= read_stop::ENDED;
         c.peer_finished = true;
         c.expecting = false;
         let conn = c.conn(handle);
         if let Some(kept) = c.kept.take() {
-            if c.may_cork() {
+            if c.may_cork() && !self.memory_short {
                 self.cork.open(handle);
             }
             self.lend(handler, conn, kept.chunk.filled());

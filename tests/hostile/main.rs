@@ -1,0 +1,18 @@
+//! Attacks on the reactor over real loopback sockets: peers that lie, stall, flood and vanish, shortages of
+//! everything, and handlers that do the unexpected.
+//!
+//! `SWARM_SEED` replays a run of the randomised test, `SWARM_ROUNDS` makes it longer.
+
+mod accepting;
+mod closing;
+mod deadlines;
+mod fairness;
+mod mail;
+mod memory;
+mod panics;
+mod receiving;
+mod rig;
+mod sending;
+mod shutdown;
+mod signals;
+mod swarm;
