@@ -207,7 +207,9 @@ impl Connection {
 
     fn open_deadline(&self, timeouts: &Timeouts) -> (Instant, Cause) {
         let read = (after(self.owed_since, timeouts.read), Cause::ReadTimeout);
-        let write = (after(self.queued_since, timeouts.write), Cause::WriteTimeout);
+        // Without credit it is us who hold the bytes back, not the peer.
+        let offered_since = if self.write_credit > 0 { self.queued_since } else { Instant::FAR_FUTURE };
+        let write = (after(offered_since, timeouts.write), Cause::WriteTimeout);
         let nothing_owed = self.owed_since == Instant::FAR_FUTURE && self.queued_since == Instant::FAR_FUTURE;
         let idle_since = if nothing_owed { self.active_at } else { Instant::FAR_FUTURE };
         let idle = (after(idle_since, timeouts.keep_alive), Cause::IdleTimeout);
@@ -250,6 +252,9 @@ mod tests {
         assert_eq!(c.deadline(&t), (s(64), Cause::ReadTimeout));
         c.queued_since = s(5);
         assert_eq!(c.deadline(&t), (s(35), Cause::WriteTimeout));
+        c.write_credit = 0;
+        assert_eq!(c.deadline(&t), (s(64), Cause::ReadTimeout), "without credit no write timeout runs");
+        c.write_credit = 1;
         c.total_by = s(20);
         assert_eq!(c.deadline(&t), (s(20), Cause::DeadlineExceeded));
         c.total_by = Instant::FAR_FUTURE;
@@ -262,9 +267,7 @@ mod tests {
 
     #[test]
     fn keep_alive_counts_only_while_nothing_is_owed_either_way() {
-        let mut t = Timeouts::default();
-        t.read = None;
-        t.write = None;
+        let t = Timeouts { read: None, write: None, ..Timeouts::default() };
         let mut c = open_at(Instant::from_millis(10));
         c.expecting = true;
         c.note_owed(Instant::from_millis(20));

@@ -6,6 +6,7 @@
 use super::SocketOptions;
 use crate::error::Address;
 use mio::{Interest, Registry, Token};
+use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, SockAddr, SockRef, Type};
 use std::io::{self, IoSlice};
@@ -115,19 +116,23 @@ impl Socket {
     /// Reads once. Zero bytes mean that the peer finished.
     #[inline]
     pub(crate) fn read(&self, into: &mut [u8]) -> rustix::io::Result<usize> {
-        rustix::net::recv(self.fd()?, into, RecvFlags::empty()).map(|(_, n)| n)
+        let fd = self.fd()?;
+        retry_on_intr(|| rustix::net::recv(fd, &mut *into, RecvFlags::empty())).map(|(_, n)| n)
     }
 
     /// Writes once from one slice; cheaper than a gather of one.
     #[inline]
     pub(crate) fn write(&self, from: &[u8]) -> rustix::io::Result<usize> {
-        rustix::net::send(self.fd()?, from, SendFlags::NOSIGNAL)
+        let fd = self.fd()?;
+        retry_on_intr(|| rustix::net::send(fd, from, SendFlags::NOSIGNAL))
     }
 
     /// Writes once from many slices.
     pub(crate) fn write_gathered(&self, from: &[IoSlice<'_>]) -> rustix::io::Result<usize> {
-        let nothing = &mut SendAncillaryBuffer::default();
-        rustix::net::sendmsg(self.fd()?, from, nothing, SendFlags::NOSIGNAL)
+        let fd = self.fd()?;
+        retry_on_intr(|| {
+            rustix::net::sendmsg(fd, from, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
+        })
     }
 
     /// Tells the peer that nothing more will come.

@@ -189,9 +189,11 @@ impl Io {
         connection.enter(crate::conn::State::Securing, now);
         let handle = self.insert(connection);
         let conn = crate::collections::Conn::new(handle, owner);
-        if let Err(error) = self.register(handle) {
+        if self.register(handle).is_err() {
+            // The kernel has no room to watch it. The handler has not heard of it and never will.
+            self.metrics.errors_recoverable.add(1);
             self.metrics.accept_errors[AcceptFailure::Memory].add(1);
-            return self.fail(handle, &error);
+            return self.forget(handle);
         }
         let listener = Listener { handle: listener, owner };
         self.call(handler, Event::Accepted { conn, listener, peer: &peer });

@@ -290,6 +290,8 @@ impl Cores {
                 listeners[core].push(listener);
             }
         }
+        // A core whose inbox nobody writes to must learn it, or it would wait for newcomers when it ends.
+        senders.into_iter().for_each(Sender::hang_up);
         if let Some(within) = self.signals {
             super::signals::watch(&mut reactors[0].io, everyone.clone(), within)?;
         }

@@ -409,10 +409,15 @@ impl Io {
         self.uncork_if(conn.handle());
         let c = self.conns.get_mut(conn.handle()).ok_or(Stale)?;
         c.write_credit = add_credit(c.write_credit, bytes);
+        if c.out.is_some() {
+            // The write timeout counts from when there was credit to write with.
+            c.queued_since = self.now;
+        }
         if self.cork.is_open_for(conn.handle()) {
             self.cork.shut();
         }
         self.mark_dirty(conn.handle());
+        self.watch(conn.handle());
         Ok(())
     }
 

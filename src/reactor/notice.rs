@@ -117,7 +117,7 @@ impl Io {
                     c.peer_finished = true;
                     break;
                 }
-                Ok(_) | Err(Errno::INTR) => {}
+                Ok(_) => {}
                 Err(Errno::AGAIN) => {
                     c.readable = false;
                     return;

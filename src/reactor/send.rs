@@ -258,7 +258,7 @@ impl Io {
                     self.queue_cork_tail(handle, written, len);
                 }
             }
-            Err(Errno::AGAIN | Errno::INTR) => self.queue_cork_tail(handle, 0, len),
+            Err(Errno::AGAIN) => self.queue_cork_tail(handle, 0, len),
             Err(errno) => self.fail_errno(handle, errno),
         }
     }
@@ -343,7 +343,7 @@ impl Io {
         };
         let written = match written {
             Some(Ok(written)) => written,
-            Some(Err(Errno::AGAIN | Errno::INTR)) => 0,
+            Some(Err(Errno::AGAIN)) => 0,
             Some(Err(errno)) => {
                 self.fail_errno(handle, errno);
                 return Err(SendError::Closing);
@@ -382,7 +382,7 @@ impl Io {
                 self.note_written(handle, written);
                 Ok(written)
             }
-            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(Errno::AGAIN) => Ok(0),
             Err(errno) => {
                 self.fail_errno(handle, errno);
                 Err(SendError::Closing)
@@ -494,7 +494,7 @@ impl Io {
                         break;
                     }
                 }
-                Err(Errno::AGAIN | Errno::INTR) => break,
+                Err(Errno::AGAIN) => break,
                 Err(errno) => return self.fail_errno(handle, errno),
             }
         }

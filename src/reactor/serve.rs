@@ -274,7 +274,6 @@ impl Io {
     ) -> bool {
         match outcome {
             Ok(_) => self.peer_ended(handler, handle),
-            Err(Errno::INTR) => return true,
             Err(Errno::AGAIN) => {
                 if let Some(c) = self.conns.get_mut(handle) {
                     c.readable = false;
