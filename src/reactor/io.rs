@@ -76,6 +76,8 @@ pub struct Io {
     pub(super) mailboxes: Vec<Mailbox>,
     pub(super) doorway: Arc<Doorway>,
     pub(super) mail_waiting: bool,
+    /// The last turn took all the readiness events that it may: the kernel holds perhaps more.
+    pub(super) events_waiting: bool,
     pub(super) stopping_by: Option<Instant>,
     pub(super) stop_phase: StopPhase,
     pub(super) running: bool,
@@ -189,6 +191,7 @@ impl Io {
             mailboxes: Vec::new(),
             doorway,
             mail_waiting: false,
+            events_waiting: false,
             stopping_by: None,
             stop_phase: StopPhase::Not,
             running: false,

@@ -325,6 +325,7 @@ impl Io {
     /// Whether something is left over that no descriptor will tell of.
     fn has_work(&self) -> bool {
         self.mail_waiting
+            || self.events_waiting
             || !self.run_queue.is_empty()
             || !self.notices.is_empty()
             || !self.dirty.is_empty()
@@ -344,7 +345,8 @@ impl Io {
         m.events_per_turn.record(self.handled as u64);
         self.work.events = self.handled as u64;
         m.slowest_turn.offer(self.now, took, self.work);
-        if reported == self.config.budgets.events {
+        self.events_waiting = reported == self.config.budgets.events;
+        if self.events_waiting {
             m.budgets_exhausted[Budget::Events].add(1);
         }
         m.pool_bytes_taken.set(self.pool.bytes_taken() as u64);
