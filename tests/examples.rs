@@ -1,0 +1,37 @@
+//! Every example as a user runs it: a process of its own, and clients that know nothing of windlass.
+
+#[path = "examples/chat.rs"]
+mod chat;
+#[path = "examples/foreign.rs"]
+mod foreign;
+#[path = "examples/own_loop.rs"]
+mod own_loop;
+#[path = "examples/process.rs"]
+mod process;
+#[path = "examples/proxy.rs"]
+mod proxy;
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+
+#[test]
+fn echo_sends_back_what_comes_in() {
+    let server = process::Server::start("echo", &["--cores", "2"]);
+    let mut client = server.connect();
+    client.write_all(b"over and out").expect("open");
+    client.shutdown(Shutdown::Write).expect("open");
+    let mut echo = String::new();
+    client.read_to_string(&mut echo).expect("closed in good order");
+    assert_eq!(echo, "over and out");
+}
+
+#[test]
+fn what_an_example_does_not_understand_it_says_and_ends_with_2() {
+    for wrong in [["--listen", "nowhere"], ["--cores", "many"], ["--speed", "7"]] {
+        let outcome = process::run_to_end("echo", &wrong);
+        assert_eq!(outcome.status.code(), Some(2), "{wrong:?}");
+        assert!(String::from_utf8_lossy(&outcome.stderr).contains("usage: [--listen IP:PORT"), "{wrong:?}");
+    }
+    let outcome = process::run_to_end("own_loop", &["--cores", "2"]);
+    assert_eq!(outcome.status.code(), Some(2));
+}
