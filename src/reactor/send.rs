@@ -151,7 +151,9 @@ impl Io {
         self.admit(handle, bytes.len())?;
         self.metrics.messages_out.add(1);
         let mut rest = bytes.clone();
-        if bytes.len() >= DIRECT_SEND_BYTES_MIN && self.may_write_now(handle) {
+        // What is queued must leave first; the flush then offers both in one write.
+        let nothing_queued = self.conns.get(handle).is_some_and(|c| c.out.is_none());
+        if bytes.len() >= DIRECT_SEND_BYTES_MIN && nothing_queued && self.may_write_now(handle) {
             let written = self.write_once(handle, &[bytes])?;
             if written == bytes.len() {
                 return Ok(Sent::Flowing);
