@@ -419,6 +419,10 @@ impl Io {
         handle: Handle,
         fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool),
     ) {
+        if self.cork.is_open_for(handle) {
+            // What the handler sends from now on must queue up behind this.
+            self.cork.shut();
+        }
         let Some(c) = self.conns.get_mut(handle) else { return };
         // Not the same as no queue: an encoder that panicked leaves an empty one.
         let fresh = c.queued() == 0;
