@@ -183,7 +183,7 @@ impl Reactor {
             io.dispatch(handler, event, &mut buffer);
         }
         io.serve_lines(handler, lines, &mut buffer);
-        io.accept_leftovers(handler);
+        io.accept_waiting(handler);
         io.fire_timers(handler);
         io.expire_deadlines();
         io.deliver_mail(handler, rung);
@@ -277,7 +277,7 @@ impl Io {
                 let reported = Reported { readable, writable: event.is_writable(), end, error };
                 self.serve(handler, handle, reported, buffer);
             }
-            Subject::Listener(handle) => self.accept_from(handler, handle, self.config.budgets.accepts),
+            Subject::Listener(handle) => self.list_ready(handle),
             Subject::Source(handle) => {
                 let Some(&owner) = self.sources.get(handle) else { return };
                 if owner == Owner::RUNTIME {
