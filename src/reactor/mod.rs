@@ -351,7 +351,9 @@ impl Io {
         m.buffered_bytes.set(self.buffered_bytes() as u64);
         m.timers_armed.set(self.timers.len() as u64);
         m.deadlines_armed.set(self.wheel.len() as u64);
-        Turn { events: reported, handled: self.handled, backlog: self.has_work() }
+        let due = [self.timers.next_at(), self.wheel.next_deadline()];
+        let overdue = due.into_iter().flatten().any(|at| at <= self.now);
+        Turn { events: reported, handled: self.handled, backlog: self.has_work() || overdue }
     }
 
     fn release_buffers(&mut self) {
