@@ -417,9 +417,11 @@ impl Io {
         }
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { return };
         c.note_owed(self.now);
-        if c.end_sent {
+        let (end_sent, half_close) = (c.end_sent, c.options.half_close);
+        self.watch(handle);
+        if end_sent {
             self.close_now(handle, Cause::PeerClosed, None);
-        } else if c.options.half_close {
+        } else if half_close {
             self.call_for(handler, handle, Event::PeerFinished { conn });
         } else {
             self.begin_close(handle, Cause::PeerClosed);
