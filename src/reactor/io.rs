@@ -359,7 +359,8 @@ impl Io {
         }
         let open = self.conns.get(conn.handle()).filter(|c| c.state == State::Open);
         let c = open.ok_or(KeepError::NotLent)?;
-        if n.max(want.saturating_sub(1)) > c.options.kept_bytes_max {
+        let want = want.max(n + 1);
+        if want - 1 > c.options.kept_bytes_max {
             self.close_now(conn.handle(), Cause::FrameTooLarge, None);
             return Err(KeepError::TooLarge);
         }
