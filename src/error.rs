@@ -183,7 +183,8 @@ pub enum SendError {
     /// The connection's outbound queue, or the reactor's memory, has no room for it now. Wait for
     /// `Event::Drained` and send again.
     Full,
-    /// It is larger than the outbound queue may ever be: raise `Options::queue` or send it in parts.
+    /// It is larger than the outbound queue, or all buffers together, may ever be: raise `Options::queue` (or
+    /// `Config::buffer_bytes_max`) or send it in parts.
     TooLarge,
     /// The connection is closing, or its sending side was finished.
     Closing,

@@ -273,15 +273,15 @@ impl Io {
         }
     }
 
-    fn list_ready(&mut self, handle: Handle) {
+    pub(super) fn list_ready(&mut self, handle: Handle) {
         if let Some(state) = self.listeners.get_mut(handle).filter(|state| !state.listed) {
             state.listed = true;
             self.ready_listeners.push(handle);
         }
     }
 
-    /// Goes on with listeners that had more in their backlog than their budget, or that may try again.
-    pub(super) fn accept_leftovers<H: Handler + ?Sized>(&mut self, handler: &mut H) {
+    /// Accepts from listeners that were reported, had more in their backlog than their budget, or may try again.
+    pub(super) fn accept_waiting<H: Handler + ?Sized>(&mut self, handler: &mut H) {
         let budget = self.config.budgets.accepts;
         for handle in std::mem::take(&mut self.ready_listeners) {
             if let Some(state) = self.listeners.get_mut(handle) {

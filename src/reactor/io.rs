@@ -152,8 +152,12 @@ impl Io {
         let poll = mio::Poll::new().map_err(|e| Error::io("creating the reactor's poller", e))?;
         let waker = mio::Waker::new(poll.registry(), token::WAKER)
             .map_err(|e| Error::io("creating the reactor's waker", e))?;
-        let doorway =
-            Arc::new(Doorway { bell: Bell::new(waker), turn: 0.into(), stop_within: u64::MAX.into() });
+        let doorway = Arc::new(Doorway {
+            bell: Bell::new(waker),
+            turn: 0.into(),
+            stop_within: u64::MAX.into(),
+            abandoned: 0.into(),
+        });
         let clock = Clock::os();
         let now = clock.now();
         Ok(Io {
@@ -362,7 +366,8 @@ impl Io {
         }
         let open = self.conns.get(conn.handle()).filter(|c| c.state == State::Open);
         let c = open.ok_or(KeepError::NotLent)?;
-        if n.max(want.saturating_sub(1)) > c.options.kept_bytes_max {
+        let want = want.max(n + 1);
+        if want - 1 > c.options.kept_bytes_max {
             self.close_now(conn.handle(), Cause::FrameTooLarge, None);
             return Err(KeepError::TooLarge);
         }

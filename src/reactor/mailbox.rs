@@ -15,6 +15,8 @@ pub(crate) struct Doorway {
     pub(crate) turn: AtomicU64,
     /// How soon a stopper wants the reactor to be done, in nanoseconds; the shortest wish counts.
     pub(crate) stop_within: AtomicU64,
+    /// Bits of the mailboxes whose inbox was dropped: nobody will ever take what is in them.
+    pub(crate) abandoned: AtomicU64,
 }
 
 /// The writing end of a mailbox: clone it into any thread.
@@ -153,6 +155,12 @@ impl<M> Inbox<M> {
     #[must_use]
     pub const fn mailbox(&self) -> Mailbox {
         self.mailbox
+    }
+}
+
+impl<M> Drop for Inbox<M> {
+    fn drop(&mut self) {
+        self.doorway.abandoned.fetch_or(self.bit, Ordering::Relaxed);
     }
 }
 

@@ -183,7 +183,7 @@ impl Reactor {
             io.dispatch(handler, event, &mut buffer);
         }
         io.serve_lines(handler, lines, &mut buffer);
-        io.accept_leftovers(handler);
+        io.accept_waiting(handler);
         io.fire_timers(handler);
         io.expire_deadlines();
         io.deliver_mail(handler, rung);
@@ -277,7 +277,7 @@ impl Io {
                 let reported = Reported { readable, writable: event.is_writable(), end, error };
                 self.serve(handler, handle, reported, buffer);
             }
-            Subject::Listener(handle) => self.accept_from(handler, handle, self.config.budgets.accepts),
+            Subject::Listener(handle) => self.list_ready(handle),
             Subject::Source(handle) => {
                 let Some(&owner) = self.sources.get(handle) else { return };
                 if owner == Owner::RUNTIME {
@@ -308,6 +308,11 @@ impl Io {
 
     fn deliver_mail<H: Handler + ?Sized>(&mut self, handler: &mut H, rung: u64) {
         let mut left = rung & !bell::STOP;
+        let abandoned = left & self.doorway.abandoned.load(std::sync::atomic::Ordering::Relaxed);
+        if abandoned != 0 {
+            self.doorway.bell.clear(abandoned);
+            left &= !abandoned;
+        }
         while left != 0 {
             let number = left.trailing_zeros();
             left &= left - 1;
@@ -353,7 +358,9 @@ impl Io {
         m.buffered_bytes.set(self.buffered_bytes() as u64);
         m.timers_armed.set(self.timers.len() as u64);
         m.deadlines_armed.set(self.wheel.len() as u64);
-        Turn { events: reported, handled: self.handled, backlog: self.has_work() }
+        let due = [self.timers.next_at(), self.wheel.next_deadline()];
+        let overdue = due.into_iter().flatten().any(|at| at <= self.now);
+        Turn { events: reported, handled: self.handled, backlog: self.has_work() || overdue }
     }
 
     fn release_buffers(&mut self) {

@@ -46,7 +46,11 @@ impl Io {
     pub fn finish(&mut self, conn: Conn) -> Result<(), Stale> {
         let handle = conn.handle();
         self.uncork_if(handle);
-        let c = self.conns.get_mut(handle).filter(|c| c.may_send() || c.finishing).ok_or(Stale)?;
+        let c = self
+            .conns
+            .get_mut(handle)
+            .filter(|c| !matches!(c.state, State::Draining | State::Closed))
+            .ok_or(Stale)?;
         c.finishing = true;
         if self.cork.is_open_for(handle) {
             self.cork.shut();

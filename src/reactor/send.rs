@@ -151,7 +151,9 @@ impl Io {
         self.admit(handle, bytes.len())?;
         self.metrics.messages_out.add(1);
         let mut rest = bytes.clone();
-        if bytes.len() >= DIRECT_SEND_BYTES_MIN && self.may_write_now(handle) {
+        // What is queued must leave first; the flush then offers both in one write.
+        let nothing_queued = self.conns.get(handle).is_some_and(|c| c.out.is_none());
+        if bytes.len() >= DIRECT_SEND_BYTES_MIN && nothing_queued && self.may_write_now(handle) {
             let written = self.write_once(handle, &[bytes])?;
             if written == bytes.len() {
                 return Ok(Sent::Flowing);
@@ -417,6 +419,10 @@ impl Io {
         handle: Handle,
         fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool),
     ) {
+        if self.cork.is_open_for(handle) {
+            // What the handler sends from now on must queue up behind this.
+            self.cork.shut();
+        }
         let Some(c) = self.conns.get_mut(handle) else { return };
         // Not the same as no queue: an encoder that panicked leaves an empty one.
         let fresh = c.queued() == 0;

@@ -356,7 +356,7 @@ impl Io {
         }
         self.cork.shut();
         self.lent.to = None;
-        if self.lent.keep > 0 {
+        if self.lent.want > 1 {
             self.store_kept(handle, &bytes[bytes.len() - self.lent.keep..], self.lent.want);
         }
     }
@@ -408,18 +408,23 @@ impl Io {
         c.expecting = false;
         let conn = c.conn(handle);
         if let Some(kept) = c.kept.take() {
-            if c.may_cork() && !self.memory_short {
+            let nothing_kept = kept.chunk.filled().is_empty();
+            if c.may_cork() && !self.memory_short && !nothing_kept {
                 self.cork.open(handle);
             }
-            self.lend(handler, conn, kept.chunk.filled());
+            if !nothing_kept {
+                self.lend(handler, conn, kept.chunk.filled());
+            }
             self.pool.put(kept.chunk);
             self.drop_kept(handle);
         }
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { return };
         c.note_owed(self.now);
-        if c.end_sent {
+        let (end_sent, half_close) = (c.end_sent, c.options.half_close);
+        self.watch(handle);
+        if end_sent {
             self.close_now(handle, Cause::PeerClosed, None);
-        } else if c.options.half_close {
+        } else if half_close {
             self.call_for(handler, handle, Event::PeerFinished { conn });
         } else {
             self.begin_close(handle, Cause::PeerClosed);
