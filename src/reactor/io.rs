@@ -148,8 +148,12 @@ impl Io {
         let poll = mio::Poll::new().map_err(|e| Error::io("creating the reactor's poller", e))?;
         let waker = mio::Waker::new(poll.registry(), token::WAKER)
             .map_err(|e| Error::io("creating the reactor's waker", e))?;
-        let doorway =
-            Arc::new(Doorway { bell: Bell::new(waker), turn: 0.into(), stop_within: u64::MAX.into() });
+        let doorway = Arc::new(Doorway {
+            bell: Bell::new(waker),
+            turn: 0.into(),
+            abandoned: 0.into(),
+            stop_within: u64::MAX.into(),
+        });
         let clock = Clock::os();
         let now = clock.now();
         Ok(Io {

@@ -13,6 +13,8 @@ pub(crate) struct Doorway {
     pub(crate) bell: Bell<mio::Waker>,
     /// Counts turns, so that an inbox knows when its budget is new.
     pub(crate) turn: AtomicU64,
+    /// Bits of mailboxes whose inbox was dropped: a ring that crossed the drop is for nobody.
+    pub(crate) abandoned: AtomicU64,
     /// How soon a stopper wants the reactor to be done, in nanoseconds; the shortest wish counts.
     pub(crate) stop_within: AtomicU64,
 }
@@ -153,6 +155,12 @@ impl<M> Inbox<M> {
     #[must_use]
     pub const fn mailbox(&self) -> Mailbox {
         self.mailbox
+    }
+}
+
+impl<M> Drop for Inbox<M> {
+    fn drop(&mut self) {
+        self.doorway.abandoned.fetch_or(self.bit, Ordering::AcqRel);
     }
 }
 

@@ -308,6 +308,11 @@ impl Io {
 
     fn deliver_mail<H: Handler + ?Sized>(&mut self, handler: &mut H, rung: u64) {
         let mut left = rung & !bell::STOP;
+        if left != 0 {
+            let abandoned = left & self.doorway.abandoned.load(std::sync::atomic::Ordering::Acquire);
+            self.doorway.bell.clear(abandoned);
+            left &= !abandoned;
+        }
         while left != 0 {
             let number = left.trailing_zeros();
             left &= left - 1;
