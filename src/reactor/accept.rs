@@ -46,6 +46,8 @@ pub(super) struct ListenerState {
     /// Stands in the list of the ready or of the waiting.
     listed: bool,
     retry_armed: bool,
+    /// The turn in which it last accepted, so that an event and the list do not give it two budgets in one.
+    served_turn: u32,
 }
 
 impl ListenerState {
@@ -86,6 +88,7 @@ impl Io {
             short_since: None,
             listed: false,
             retry_armed: false,
+            served_turn: 0,
         });
         let listener = Listener { handle, owner };
         if let Some(acceptor) = self.listeners.get_mut(handle).and_then(|state| state.acceptor.as_mut())
@@ -111,6 +114,9 @@ impl Io {
         handle: Handle,
         budget: usize,
     ) {
+        if let Some(state) = self.listeners.get_mut(handle) {
+            state.served_turn = self.turn;
+        }
         for _ in 0..budget {
             if !self.admission.has_room(self.conns.len()) {
                 self.metrics.admissions_refused[Refusal::ConnectionsMax].add(1);
@@ -282,10 +288,13 @@ impl Io {
     pub(super) fn accept_leftovers<H: Handler + ?Sized>(&mut self, handler: &mut H) {
         let budget = self.config.budgets.accepts;
         for handle in std::mem::take(&mut self.ready_listeners) {
-            if let Some(state) = self.listeners.get_mut(handle) {
-                state.listed = false;
-                self.accept_from(handler, handle, budget);
+            let Some(state) = self.listeners.get_mut(handle) else { continue };
+            if state.served_turn == self.turn {
+                self.ready_listeners.push(handle);
+                continue;
             }
+            state.listed = false;
+            self.accept_from(handler, handle, budget);
         }
     }
 
