@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn each_state_is_under_its_own_deadline() {
         let t = Timeouts::default();
-        let s = |secs| Instant::from_millis(secs * 1000);
+        let s = |secs: u64| Instant::from_millis(secs * 1000);
         let mut c = Connection::new(Socket::Gone, Arc::new(Options::default()), Owner::APP, s(1));
         assert_eq!(c.deadline(&t), (s(31), Cause::ConnectTimeout));
         c.enter(State::Securing, s(2));
