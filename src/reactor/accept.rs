@@ -46,6 +46,8 @@ pub(super) struct ListenerState {
     /// Stands in the list of the ready or of the waiting.
     listed: bool,
     retry_armed: bool,
+    /// The turn in which it last accepted, so that an event and the list do not give it two budgets in one.
+    served_turn: u32,
 }
 
 impl ListenerState {
@@ -86,6 +88,7 @@ impl Io {
             short_since: None,
             listed: false,
             retry_armed: false,
+            served_turn: 0,
         });
         let listener = Listener { handle, owner };
         if let Some(acceptor) = self.listeners.get_mut(handle).and_then(|state| state.acceptor.as_mut())
@@ -111,6 +114,10 @@ impl Io {
         handle: Handle,
         budget: usize,
     ) {
+        if let Some(state) = self.listeners.get_mut(handle) {
+            state.served_turn = self.turn;
+        }
+        let mut accepted = false;
         for _ in 0..budget {
             if !self.admission.has_room(self.conns.len()) {
                 self.metrics.admissions_refused[Refusal::ConnectionsMax].add(1);
@@ -122,10 +129,16 @@ impl Io {
                 Ok((socket, peer)) => {
                     state.backoff = BACKOFF_MIN;
                     state.short_since = None;
+                    accepted = true;
                     self.take_in_or_pass(handler, handle, socket, peer);
                 }
                 Err(errno) => match AcceptFault::of(errno) {
-                    AcceptFault::Empty => return,
+                    AcceptFault::Empty => {
+                        // The shortage is over: the next one starts afresh.
+                        state.backoff = BACKOFF_MIN;
+                        state.short_since = None;
+                        return;
+                    }
                     AcceptFault::Aborted => {
                         self.metrics.errors_recoverable.add(1);
                         self.metrics.accept_errors[AcceptFailure::Aborted].add(1);
@@ -139,6 +152,10 @@ impl Io {
             }
         }
         self.metrics.budgets_exhausted[Budget::Accepts].add(1);
+        if !accepted {
+            // An error without an end (a firewall, a sandbox) must not keep the loop awake.
+            return self.pause_accepting(handle, AcceptFailure::Aborted);
+        }
         self.list_ready(handle);
     }
 
@@ -284,10 +301,13 @@ impl Io {
     pub(super) fn accept_waiting<H: Handler + ?Sized>(&mut self, handler: &mut H) {
         let budget = self.config.budgets.accepts;
         for handle in std::mem::take(&mut self.ready_listeners) {
-            if let Some(state) = self.listeners.get_mut(handle) {
-                state.listed = false;
-                self.accept_from(handler, handle, budget);
+            let Some(state) = self.listeners.get_mut(handle) else { continue };
+            if state.served_turn == self.turn {
+                self.ready_listeners.push(handle);
+                continue;
             }
+            state.listed = false;
+            self.accept_from(handler, handle, budget);
         }
     }
 
@@ -326,4 +346,105 @@ fn acquire(listen: Listen, options: &Options) -> Result<Acquired, Error> {
 
 fn reserve_descriptor() -> Option<OwnedFd> {
     std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::{Config, Reactor, Wait};
+    use std::io::Write;
+    use std::net::TcpStream;
+
+    /// A reactor whose listener's next accepts answer with `errnos`, and the listener's address.
+    fn reactor_with(errnos: impl IntoIterator<Item = Errno>) -> (Reactor, Handle, std::net::SocketAddr) {
+        let mut reactor = Reactor::new(Config::default()).unwrap();
+        let listener = reactor.io().listen(Listen::tcp("127.0.0.1:0")).unwrap();
+        let address = reactor.io().listener_address(listener).unwrap().as_inet().unwrap();
+        let state = reactor.io.listeners.get_mut(listener.handle).unwrap();
+        state.acceptor.as_mut().unwrap().injected.extend(errnos);
+        (reactor, listener.handle, address)
+    }
+
+    /// Turns until somebody's bytes have come; answers how many turns that took.
+    fn turns_until_served(reactor: &mut Reactor) -> usize {
+        let mut served = false;
+        for turns in 0..2_000 {
+            if served {
+                return turns;
+            }
+            let mut handler = |_: &mut Io, event: Event<'_>| served |= matches!(event, Event::Data { .. });
+            reactor.turn(Wait::For(Duration::from_millis(100)), &mut handler).unwrap();
+        }
+        panic!("nobody was served");
+    }
+
+    #[test]
+    fn accepting_goes_on_after_errors_of_every_kind() {
+        let passing = [
+            Errno::CONNABORTED,
+            Errno::PROTO,
+            Errno::PERM,
+            Errno::INTR,
+            Errno::NETDOWN,
+            Errno::NOPROTOOPT,
+            Errno::HOSTDOWN,
+            Errno::HOSTUNREACH,
+            Errno::NETUNREACH,
+            Errno::NONET,
+            Errno::TIMEDOUT,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOBUFS,
+            Errno::NOMEM,
+        ];
+        for errno in passing {
+            let (mut reactor, _, address) = reactor_with([errno; 3]);
+            let mut peer = TcpStream::connect(address).unwrap();
+            peer.write_all(b"x").unwrap();
+            let turns = turns_until_served(&mut reactor);
+            assert!(turns <= 20, "{turns} turns for three of {errno:?}");
+            assert_eq!(reactor.io().metrics().figures().accept_errors.total(), 3, "{errno:?}");
+        }
+        let (mut reactor, _, address) = reactor_with(passing);
+        TcpStream::connect(address).unwrap().write_all(b"x").unwrap();
+        turns_until_served(&mut reactor);
+    }
+
+    #[test]
+    fn an_unusable_listener_fails_once_and_the_others_go_on() {
+        for errno in [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP] {
+            let (mut reactor, _, address) = reactor_with([errno]);
+            let other = reactor.io().listen(Listen::tcp("127.0.0.1:0")).unwrap();
+            let other = reactor.io().listener_address(other).unwrap().as_inet().unwrap();
+            let _peer = TcpStream::connect(address).unwrap();
+            let mut failures = 0;
+            let mut handler = |_: &mut Io, event: Event<'_>| {
+                if let Event::ListenerFailed { error, .. } = event {
+                    assert_eq!(error.raw_os_error(), Some(errno.raw_os_error()));
+                    failures += 1;
+                }
+            };
+            for _ in 0..5 {
+                reactor.turn(Wait::For(Duration::from_millis(10)), &mut handler).unwrap();
+            }
+            assert_eq!(failures, 1, "{errno:?}");
+            TcpStream::connect(other).unwrap().write_all(b"x").unwrap();
+            turns_until_served(&mut reactor);
+        }
+    }
+
+    #[test]
+    fn an_error_that_never_ends_does_not_make_the_loop_spin() {
+        for errno in [Errno::PERM, Errno::MFILE, Errno::NOMEM] {
+            let (mut reactor, listener, address) = reactor_with([errno; 100_000]);
+            let _peer = TcpStream::connect(address).unwrap();
+            let mut handler = |_: &mut Io, _: Event<'_>| {};
+            let until = reactor.io().now() + Duration::from_millis(300);
+            reactor.run_until(until, &mut handler).unwrap();
+            let left = reactor.io.listeners.get(listener).unwrap().acceptor.as_ref().unwrap().injected.len();
+            let tried = 100_000 - left;
+            // With pauses of 10, 20, 40, 80 and 100 ms: one budget each.
+            assert!(tried <= 8 * 64, "{tried} accepts failed with {errno:?}");
+        }
+    }
 }
