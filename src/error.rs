@@ -215,7 +215,7 @@ impl std::error::Error for SendError {}
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum Cause {
-    /// The application closed it; everything queued was handed to the kernel.
+    /// The application closed it; everything queued was handed to the kernel, unless it was not open yet.
     Closed,
     /// The application aborted it; the peer sees a reset.
     Aborted,

@@ -23,24 +23,28 @@ impl Watermarks {
         max_bytes: OUT_QUEUE_BYTES_MAX,
     };
 
-    /// Checks that the marks make sense together.
+    /// Checks that the marks make sense together, with room for `read_bytes` above the high one.
     ///
-    /// A queue just at its high mark is still read, and that read can deliver a whole receive buffer behind
-    /// the bytes kept from before. A handler that echoes all of it must not find the queue full.
+    /// A queue just at its high mark is still read where a connection throttles itself, and that read can
+    /// deliver a whole receive buffer behind the bytes kept from before. A handler that echoes all of it must
+    /// not find the queue full.
     ///
     /// # Errors
     /// A sentence that says what is wrong, if `low_bytes` is not below `high_bytes`, or if `max_bytes` is less
-    /// than `high_bytes` + [`RECEIVE_BUFFER_BYTES`] + [`KEPT_BYTES_MAX`].
-    pub const fn validate(&self) -> Result<(), &'static str> {
+    /// than `high_bytes` + `read_bytes`.
+    pub fn validate(&self, read_bytes: usize) -> Result<(), String> {
         if self.low_bytes >= self.high_bytes {
-            return Err("low_bytes must be below high_bytes, or the connection would flap between the two");
+            return Err(
+                "low_bytes must be below high_bytes, or the connection would flap between them".into()
+            );
         }
-        match self.high_bytes.checked_add(RECEIVE_BUFFER_BYTES + KEPT_BYTES_MAX) {
+        match self.high_bytes.checked_add(read_bytes) {
             Some(needed) if needed <= self.max_bytes => Ok(()),
-            _ => {
-                Err("max_bytes must exceed high_bytes by 320 KiB: one receive buffer (256 KiB) and the kept \
-                      bytes before it (64 KiB)")
-            }
+            _ if read_bytes == 0 => Err("max_bytes must not be below high_bytes".into()),
+            _ => Err(format!(
+                "max_bytes must exceed high_bytes by {read_bytes}: one receive buffer and the kept bytes before \
+                 it, so that an echo fits; without self_throttle it need not"
+            )),
         }
     }
 }
@@ -51,9 +55,8 @@ impl Default for Watermarks {
     }
 }
 
-const _: () = assert!(Watermarks::DEFAULT.validate().is_ok());
-/// The message of `validate` spells the sum out.
-const _: () = assert!(RECEIVE_BUFFER_BYTES + KEPT_BYTES_MAX == 320 * 1024);
+const _: () = assert!(OUT_QUEUE_LOW_BYTES < OUT_QUEUE_HIGH_BYTES);
+const _: () = assert!(OUT_QUEUE_HIGH_BYTES + RECEIVE_BUFFER_BYTES + KEPT_BYTES_MAX <= OUT_QUEUE_BYTES_MAX);
 
 #[cfg(test)]
 mod tests {
@@ -62,13 +65,15 @@ mod tests {
     #[test]
     fn marks_that_would_flap_or_lose_an_echo_are_refused() {
         let good = Watermarks::default();
-        assert!(good.validate().is_ok());
-        assert!(Watermarks { low_bytes: 0, ..good }.validate().is_ok());
-        assert!(Watermarks { low_bytes: good.high_bytes, ..good }.validate().is_err());
+        let read = RECEIVE_BUFFER_BYTES + KEPT_BYTES_MAX;
+        assert_eq!(good.validate(read), Ok(()));
+        assert!(Watermarks { low_bytes: 0, ..good }.validate(read).is_ok());
+        assert!(Watermarks { low_bytes: good.high_bytes, ..good }.validate(0).is_err());
 
-        let just_enough = good.high_bytes + RECEIVE_BUFFER_BYTES + KEPT_BYTES_MAX;
-        assert!(Watermarks { max_bytes: just_enough, ..good }.validate().is_ok());
-        assert!(Watermarks { max_bytes: just_enough - 1, ..good }.validate().is_err());
-        assert!(Watermarks { high_bytes: usize::MAX, max_bytes: usize::MAX, ..good }.validate().is_err());
+        let just_enough = good.high_bytes + read;
+        assert!(Watermarks { max_bytes: just_enough, ..good }.validate(read).is_ok());
+        assert!(Watermarks { max_bytes: just_enough - 1, ..good }.validate(read).is_err());
+        assert!(Watermarks { max_bytes: good.high_bytes, ..good }.validate(0).is_ok());
+        assert!(Watermarks { high_bytes: usize::MAX, max_bytes: usize::MAX, ..good }.validate(read).is_err());
     }
 }

@@ -210,7 +210,10 @@ impl Connection {
         // Without credit it is us who hold the bytes back, not the peer.
         let offered_since = if self.write_credit > 0 { self.queued_since } else { Instant::FAR_FUTURE };
         let write = (after(offered_since, timeouts.write), Cause::WriteTimeout);
-        let nothing_owed = self.owed_since == Instant::FAR_FUTURE && self.queued_since == Instant::FAR_FUTURE;
+        // Bytes that we do not want to read yet are no silence of the peer's.
+        let held_back = self.readable && self.read_stops != 0 && !self.end_seen;
+        let nothing_owed =
+            self.owed_since == Instant::FAR_FUTURE && self.queued_since == Instant::FAR_FUTURE && !held_back;
         let idle_since = if nothing_owed { self.active_at } else { Instant::FAR_FUTURE };
         let idle = (after(idle_since, timeouts.keep_alive), Cause::IdleTimeout);
         [read, write, idle].into_iter().min_by_key(|(at, _)| *at).unwrap_or(idle)

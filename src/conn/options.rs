@@ -28,6 +28,16 @@ pub struct Options {
     pub socket: SocketOptions,
 }
 
+impl Options {
+    /// The default options with what `change` does to them: `Options::with(|o| o.half_close = true)`.
+    #[must_use]
+    pub fn with(change: impl FnOnce(&mut Options)) -> Options {
+        let mut options = Options::default();
+        change(&mut options);
+        options
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {

@@ -2,7 +2,7 @@
 
 use crate::conn::Options;
 use crate::error::Error;
-use crate::limits;
+use crate::limits::{self, KEPT_BYTES_MAX};
 use std::time::Duration;
 
 /// The configuration of a reactor. Start from [`Config::default`] and change fields.
@@ -43,6 +43,14 @@ impl Default for Config {
 }
 
 impl Config {
+    /// The default configuration with what `change` does to it: `Config::with(|c| c.idle = Idle::Spin)`.
+    #[must_use]
+    pub fn with(change: impl FnOnce(&mut Config)) -> Config {
+        let mut config = Config::default();
+        change(&mut config);
+        config
+    }
+
     pub(crate) fn validate(&self) -> Result<(), Error> {
         let budgets = &self.budgets;
         let all = [
@@ -60,12 +68,15 @@ impl Config {
         if self.receive_buffer_bytes < 4096 {
             return Err(Error::Config("receive_buffer_bytes must be at least 4096".into()));
         }
-        check_options(&self.options)
+        check_options(&self.options, self.receive_buffer_bytes)
     }
 }
 
-pub(crate) fn check_options(options: &Options) -> Result<(), Error> {
-    options.queue.validate().map_err(|sentence| Error::Config(sentence.into()))
+/// Checks options for a reactor whose reads take up to `read_bytes`.
+pub(crate) fn check_options(options: &Options, read_bytes: usize) -> Result<(), Error> {
+    let kept_bytes = options.kept_bytes_max.min(KEPT_BYTES_MAX);
+    let echo_bytes = if options.self_throttle { read_bytes + kept_bytes } else { 0 };
+    options.queue.validate(echo_bytes).map_err(Error::Config)
 }
 
 /// What one turn may do at most.

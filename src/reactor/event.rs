@@ -205,6 +205,16 @@ pub enum Interest {
     Both,
 }
 
+impl Interest {
+    pub(super) fn to_mio(self) -> mio::Interest {
+        match self {
+            Interest::Readable => mio::Interest::READABLE,
+            Interest::Writable => mio::Interest::WRITABLE,
+            Interest::Both => mio::Interest::READABLE | mio::Interest::WRITABLE,
+        }
+    }
+}
+
 /// What a foreign source is ready for. Edge triggered: go on until it would block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Readiness {

@@ -293,7 +293,8 @@ impl Io {
     }
 
     /// Lets a connection go, with what is unread and unsent. It leaves without `Closed`: whatever happens to
-    /// it next is not this reactor's to tell.
+    /// it next is not this reactor's to tell. Inside its own `Data` event the bytes that are lent count as
+    /// consumed, also those just kept: copy what is to go along.
     ///
     /// # Errors
     /// [`Stale`] if it is gone or closing already.
@@ -453,7 +454,7 @@ impl Io {
     /// # Errors
     /// [`Error::Config`] for options that make no sense or a connection that is gone.
     pub fn set_options(&mut self, conn: Conn, options: Options) -> Result<(), Error> {
-        check_options(&options)?;
+        check_options(&options, self.config.receive_buffer_bytes)?;
         let c = self.conns.get_mut(conn.handle()).ok_or(Error::Config(Stale.to_string()))?;
         c.options = Arc::new(options);
         self.watch(conn.handle());
@@ -465,7 +466,7 @@ impl Io {
     /// # Errors
     /// [`Error::Config`] for options that make no sense.
     pub fn set_default_options(&mut self, options: Options) -> Result<(), Error> {
-        check_options(&options)?;
+        check_options(&options, self.config.receive_buffer_bytes)?;
         let before = std::mem::replace(&mut self.options, Arc::new(options));
         let theirs: Vec<Handle> = self
             .conns
@@ -547,7 +548,14 @@ impl Io {
 
     /// Like [`Io::timer_at`], for a component.
     pub fn timer_for(&mut self, owner: Owner, at: Instant, tag: u64) -> Timer {
+        let at = self.not_this_turn(at);
         Timer { handle: self.timers.insert(at, Alarm::User { owner, tag }), owner }
+    }
+
+    /// A timer set for now or earlier fires in the next turn: in this one, a handler that sets it again and
+    /// again would not let the turn end before its budget.
+    fn not_this_turn(&self, at: Instant) -> Instant {
+        at.max(self.now + Duration::from_nanos(1))
     }
 
     /// Takes a timer back; `false` if it fired already.
@@ -557,6 +565,7 @@ impl Io {
 
     /// Moves a timer; `false` if it fired already.
     pub fn reschedule(&mut self, timer: Timer, at: Instant) -> bool {
+        let at = self.not_this_turn(at);
         self.timers.reschedule(timer.handle, at)
     }
 
@@ -586,16 +595,30 @@ impl Io {
         owner: Owner,
     ) -> Result<Source, Error> {
         let handle = self.sources.insert(owner);
-        let interest = match interest {
-            Interest::Readable => mio::Interest::READABLE,
-            Interest::Writable => mio::Interest::WRITABLE,
-            Interest::Both => mio::Interest::READABLE | mio::Interest::WRITABLE,
-        };
-        if let Err(error) = self.poll.registry().register(source, token::of_source(handle), interest) {
+        if let Err(error) = self.poll.registry().register(source, token::of_source(handle), interest.to_mio())
+        {
             self.sources.remove(handle);
             return Err(Error::io("watching a foreign source", error));
         }
         Ok(Source { handle, owner })
+    }
+
+    /// Changes what to be told about a foreign source. Whatever it is ready for is told again, so this is also
+    /// how to come back to a source that was not read until it would block.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the system does not know it, [`Error::Config`] if the handle is stale.
+    pub fn reregister_source(
+        &mut self,
+        source: &mut impl mio::event::Source,
+        registered: Source,
+        interest: Interest,
+    ) -> Result<(), Error> {
+        self.sources.get(registered.handle).ok_or(Error::Config(Stale.to_string()))?;
+        self.poll
+            .registry()
+            .reregister(source, token::of_source(registered.handle), interest.to_mio())
+            .map_err(|e| Error::io("watching a foreign source", e))
     }
 
     /// Stops watching a foreign source.
@@ -638,7 +661,7 @@ impl Io {
         match options {
             None => Ok(Arc::clone(&self.options)),
             Some(options) => {
-                check_options(&options)?;
+                check_options(&options, self.config.receive_buffer_bytes)?;
                 Ok(Arc::new(options))
             }
         }
@@ -668,11 +691,15 @@ impl Io {
 
     /// Takes a reason not to read away, and serves what came meanwhile.
     pub(super) fn allow_reading(&mut self, handle: Handle, stop: u8) -> Result<(), Stale> {
+        let now = self.now;
         let c = self.conns.get_mut(handle).ok_or(Stale)?;
         c.read_stops &= !stop;
+        // The time that we held its bytes back does not count as its silence.
+        c.active_at = now;
         if c.may_read() {
             self.run_queue.push(handle, c);
         }
+        self.watch(handle);
         Ok(())
     }
 }

@@ -30,7 +30,8 @@ impl<M> Sender<M> {
     /// Puts `message` in, and wakes the reactor if it sleeps. Never blocks.
     ///
     /// # Errors
-    /// Gives the message back if the mailbox is full or its inbox was dropped.
+    /// Gives the message back if the mailbox is full or its inbox was dropped. Nobody tells when there is room
+    /// again: try on a timer, or drop the message.
     pub fn try_send(&self, message: M) -> Result<(), SendMailError<M>> {
         match self.channel.try_send(message) {
             Ok(()) => {

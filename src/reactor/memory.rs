@@ -30,7 +30,8 @@ impl Io {
     /// Buffers have shrunk: may reading and sending go on?
     #[inline]
     pub(super) fn relieve_memory(&mut self) {
-        if self.memory_short && self.buffered_bytes() <= self.config.buffer_bytes_max / 10 * 7 {
+        let anybody_waits = self.memory_short || !self.starved.is_empty();
+        if anybody_waits && self.buffered_bytes() <= self.config.buffer_bytes_max / 10 * 7 {
             self.end_shortage();
         }
     }
@@ -40,13 +41,13 @@ impl Io {
         self.memory_short = false;
         for handle in std::mem::take(&mut self.starved) {
             let Some(c) = self.conns.get_mut(handle) else { continue };
-            c.read_stops &= !read_stop::MEMORY;
             if c.state != State::Open {
+                c.read_stops &= !read_stop::MEMORY;
                 continue;
             }
-            if c.may_read() {
-                self.run_queue.push(handle, c);
-            }
+            // The connection was just found, so the answer is known.
+            let _ = self.allow_reading(handle, read_stop::MEMORY);
+            let Some(c) = self.conns.get_mut(handle) else { continue };
             if c.backlogged && c.queued() <= c.options.queue.low_bytes {
                 c.backlogged = false;
                 self.notices.push_back(Notice::Drained(handle));

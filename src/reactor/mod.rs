@@ -234,8 +234,9 @@ impl Reactor {
     }
 }
 
-/// So that a reactor can sit inside another loop: readable when a turn has something to do. Ask
-/// [`Reactor::sleep_max`] how long to wait for that at most.
+/// So that a reactor can sit inside another loop: readable when a turn has something to do. Each time round
+/// that loop, ask [`Reactor::sleep_max`] how long to wait for that at most, and whatever woke it, call
+/// [`Reactor::turn`] with [`Wait::No`]. The example `foreign_loop` does.
 impl AsFd for Reactor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.poll.registry().as_fd()

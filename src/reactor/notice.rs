@@ -20,7 +20,9 @@ pub(super) enum Notice {
 
 impl Io {
     /// Closes in good order: what is queued is flushed, the end of stream sent and the peer's awaited, within
-    /// the drain timeout. Nothing more is read; `Closed` follows. `false` if it was closing already.
+    /// the drain timeout in all (for a peer that may take longer over the rest, [`Io::finish`] has the write
+    /// timeout, which progress restarts). A connection that is not open yet is dropped with what was queued
+    /// for it. Nothing more is read; `Closed` follows. `false` if it was closing already.
     pub fn close(&mut self, conn: Conn) -> bool {
         self.uncork_if(conn.handle());
         self.begin_close(conn.handle(), Cause::Closed)

@@ -270,6 +270,7 @@ impl Io {
         let cork = std::mem::take(&mut self.cork.bytes);
         self.enqueue_refused(handle, |queue, pool| queue.append(pool, &cork[from..to]));
         self.cork.bytes = cork;
+        self.level(handle);
     }
 
     // ---- writing and queueing
@@ -294,7 +295,6 @@ impl Io {
                     c.read_stops |= read_stop::MEMORY;
                     self.starved.push(handle);
                 }
-                self.memory_short = true;
             }
             return Err(SendError::Full);
         }

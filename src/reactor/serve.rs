@@ -422,11 +422,12 @@ impl Io {
         c.note_owed(self.now);
         let (end_sent, half_close) = (c.end_sent, c.options.half_close);
         self.watch(handle);
+        if half_close {
+            self.call_for(handler, handle, Event::PeerFinished { conn });
+        }
         if end_sent {
             self.close_now(handle, Cause::PeerClosed, None);
-        } else if half_close {
-            self.call_for(handler, handle, Event::PeerFinished { conn });
-        } else {
+        } else if !half_close {
             self.begin_close(handle, Cause::PeerClosed);
         }
     }

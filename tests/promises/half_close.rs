@@ -157,3 +157,15 @@ fn a_reset_after_peer_finished_closes() {
     crate::net::reset(peer);
     assert_eq!(rig.until_closed(conn, ignore), Cause::Reset);
 }
+
+/// A forwarder that passes ends on must hear of this one before the connection is gone.
+#[test]
+fn with_half_close_peer_finished_comes_also_when_our_side_had_ended_before() {
+    let mut rig = Rig::new();
+    let (conn, peer) = rig.peer_with(options(|o| o.half_close = true));
+    rig.io().finish(conn).unwrap();
+    rig.settle(ignore);
+    drop(peer);
+    assert_eq!(rig.until_closed(conn, ignore), Cause::PeerClosed);
+    assert_eq!(rig.words(conn), ["accepted", "opened", "peer finished", "closed"]);
+}
