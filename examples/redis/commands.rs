@@ -213,7 +213,7 @@ fn hello(session: &mut Session<'_>, request: Request<'_>, out: &mut Replies) -> 
     while let Some(option) = options.next() {
         match options.next() {
             Some(name) if option.eq_ignore_ascii_case(b"setname") => set_name(session.client, name)?,
-            _ => return Err(Failure::Syntax),
+            _ => return Err(Failure::HelloOption(String::from_utf8_lossy(option).into_owned())),
         }
     }
     out.array(14);
@@ -285,12 +285,21 @@ fn config(_: &mut Session<'_>, request: Request<'_>, out: &mut Replies) -> Resul
         (b"get", _) => return Err(Failure::WrongArguments("config|get")),
         _ => return Err(no_such_subcommand(request, "CONFIG")),
     }
-    let wanted =
-        |name: &str| request.args(2).any(|word| word == b"*" || word.eq_ignore_ascii_case(name.as_bytes()));
-    let found = || SETTINGS.iter().filter(|(name, _)| wanted(name));
-    out.array(found().count() * 2);
-    for (name, value) in found() {
-        out.bulk(name.as_bytes());
+    // What is asked for by its name is answered by that name, in whatever letters.
+    let named = |word: &[u8]| SETTINGS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+    let mut found = Vec::new();
+    for word in request.args(2) {
+        match named(word) {
+            Some((_, value)) => found.push((word, *value)),
+            None if word == b"*" => {
+                found.extend(SETTINGS.iter().map(|(name, value)| (name.as_bytes(), *value)))
+            }
+            None => {}
+        }
+    }
+    out.array(2 * found.len());
+    for (name, value) in found {
+        out.bulk(name);
         out.bulk(value.as_bytes());
     }
     Ok(())
@@ -312,7 +321,7 @@ fn command(_: &mut Session<'_>, request: Request<'_>, out: &mut Replies) -> Resu
             for name in request.args(2) {
                 match named(name) {
                     Some(command) => describe(command, out),
-                    None => out.nil_array(),
+                    None => out.nil(),
                 }
             }
         }

@@ -15,6 +15,7 @@ pub enum Failure {
     ValueTooLong,
     ExpireTime(&'static str),
     UnsupportedOption(String),
+    HelloOption(String),
     UnknownCommand(String),
     UnknownSubcommand(String, &'static str),
     ExpireOptionsWithNx,
@@ -42,6 +43,7 @@ impl fmt::Display for Failure {
                 return write!(f, "ERR invalid expire time in '{name}' command");
             }
             Failure::UnsupportedOption(option) => return write!(f, "ERR Unsupported option {option}"),
+            Failure::HelloOption(option) => return write!(f, "ERR Syntax error in HELLO option '{option}'"),
             Failure::UnknownCommand(what) => return write!(f, "ERR unknown command {what}"),
             Failure::UnknownSubcommand(word, command) => {
                 return write!(f, "ERR unknown subcommand '{word}'. Try {command} HELP.");

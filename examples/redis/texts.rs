@@ -37,9 +37,12 @@ impl<'a> SetOptions<'a> {
                 b"xx" if !options.only_new => options.only_old = true,
                 b"get" => options.get = true,
                 b"keepttl" if options.expiry.is_none() => options.keep_expiry = true,
-                unit @ (b"ex" | b"px") if options.expiry.is_none() && !options.keep_expiry => {
+                unit @ (b"ex" | b"px") if !options.keep_expiry => {
                     let unit = if unit == b"ex" { SECOND } else { MILLISECOND };
-                    options.expiry = Some((words.next().ok_or(Failure::Syntax)?, unit));
+                    let count = words.next().ok_or(Failure::Syntax)?;
+                    if options.expiry.replace((count, unit)).is_some_and(|(_, other)| other != unit) {
+                        return Err(Failure::Syntax);
+                    }
                 }
                 _ => return Err(Failure::Syntax),
             }
@@ -190,6 +193,8 @@ const SECOND: u64 = 1000 * MILLISECOND;
 
 /// The instant so many units from now; now itself if it were in the past, `None` beyond what the clock holds.
 fn after(now: Instant, count: i64, unit: u64) -> Option<Instant> {
+    // Redis counts in milliseconds of 64 bits, and refuses what does not fit, be it long past.
+    count.checked_mul((unit / MILLISECOND) as i64)?;
     let Ok(count) = u64::try_from(count) else { return Some(now) };
     let at = now.as_nanos().checked_add(count.checked_mul(unit)?)?;
     (at < Instant::FAR_FUTURE.as_nanos()).then_some(Instant::from_nanos(at))
