@@ -39,6 +39,8 @@ pub enum Keys {
 pub struct Command {
     /// In small letters.
     pub name: &'static str,
+    /// The name as a number, by which it is found.
+    key: u128,
     /// How many arguments it takes, its name included; at least so many if negative.
     pub arity: i32,
     pub keys: Keys,
@@ -55,15 +57,22 @@ impl Command {
 }
 
 const fn read(name: &'static str, arity: i32, keys: Keys, run: OnKeys) -> Command {
-    Command { name, arity, keys, writes: false, run: Run::Keys(run) }
+    Command { name, key: key(name.as_bytes()), arity, keys, writes: false, run: Run::Keys(run) }
 }
 
 const fn write(name: &'static str, arity: i32, keys: Keys, run: OnKeys) -> Command {
-    Command { name, arity, keys, writes: true, run: Run::Keys(run) }
+    Command { name, key: key(name.as_bytes()), arity, keys, writes: true, run: Run::Keys(run) }
 }
 
 const fn session(name: &'static str, arity: i32, run: OnSession) -> Command {
-    Command { name, arity, keys: Keys::None, writes: false, run: Run::Session(run) }
+    Command {
+        name,
+        key: key(name.as_bytes()),
+        arity,
+        keys: Keys::None,
+        writes: false,
+        run: Run::Session(run),
+    }
 }
 
 /// Sorted by name.
@@ -117,16 +126,35 @@ static TABLE: [Command; 47] = [
     write("unlink", -2, Keys::EachAndSum, texts::del),
 ];
 
-/// The longest name in the table is shorter.
-const NAME_BYTES_MAX: usize = 16;
+/// As many bytes as a name may have.
+const NAME_BYTES_MAX: usize = size_of::<u128>();
+
+const _: () = {
+    let mut place = 1;
+    while place < TABLE.len() {
+        assert!(TABLE[place - 1].key < TABLE[place].key, "the table is not sorted by name");
+        place += 1;
+    }
+};
+
+/// A name in small letters as a number: these sort as the names do, and compare at once.
+const fn key(name: &[u8]) -> u128 {
+    assert!(name.len() <= NAME_BYTES_MAX);
+    let mut bytes = [0; NAME_BYTES_MAX];
+    let mut place = 0;
+    while place < name.len() {
+        bytes[place] = name[place].to_ascii_lowercase();
+        place += 1;
+    }
+    u128::from_be_bytes(bytes)
+}
 
 fn named(name: &[u8]) -> Option<&'static Command> {
-    let mut small = [0; NAME_BYTES_MAX];
-    let small = small.get_mut(..name.len())?;
-    small.copy_from_slice(name);
-    small.make_ascii_lowercase();
-    let place = TABLE.binary_search_by(|command| command.name.as_bytes().cmp(small)).ok()?;
-    Some(&TABLE[place])
+    if name.len() > NAME_BYTES_MAX || name.contains(&0) {
+        return None;
+    }
+    let key = key(name);
+    TABLE.binary_search_by(|command| command.key.cmp(&key)).ok().map(|place| &TABLE[place])
 }
 
 /// The command that a request names, if it has as many arguments as that takes.

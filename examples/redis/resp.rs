@@ -153,6 +153,10 @@ impl Parser {
 /// The number on the line that starts at `at` (`None` if it is none), and where the next line starts.
 #[inline]
 fn number_line(bytes: &[u8], at: usize, too_long: &str) -> Result<(Option<i64>, usize), Halt> {
+    if let [digit @ b'0'..=b'9', b'\r', _, ..] = bytes[at..] {
+        // Most lines are that short.
+        return Ok((Some(i64::from(digit - b'0')), at + 3));
+    }
     let line = &bytes[at..bytes.len().min(at + LINE_BYTES_MAX)];
     match line.iter().position(|&b| b == b'\r') {
         Some(end) if at + end + 1 < bytes.len() => Ok((integer(&line[..end]), at + end + 2)),
