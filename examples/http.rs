@@ -35,7 +35,7 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 const CHUNK_LINE_BYTES_MAX: usize = 256;
 const TRAILER_BYTES_MAX: usize = 4 * 1024;
 /// How long a head may take from its first byte to its last, and a body behind it.
-const HEAD_WITHIN: Duration = Duration::from_secs(10);
+const HEAD_WITHIN: Duration = Duration::from_secs(5);
 const BODY_WITHIN: Duration = Duration::from_secs(60);
 /// How long a connection may stay without a request.
 const IDLE_MAX: Duration = Duration::from_secs(75);

@@ -4,9 +4,10 @@
 mod example;
 
 use example::{Example, can_use};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::process::Command;
+use std::time::Duration;
 
 /// Ends an exchange: an ordinary request, and then no more.
 const LAST: &str = "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
@@ -210,6 +211,22 @@ fn pipelined_requests_wait_for_room_and_all_are_answered() {
     }
     assert!(read > REQUESTS * 1_000_000, "{read}");
     assert_eq!(tail, WELCOME.as_bytes());
+}
+
+#[test]
+fn a_head_that_comes_a_byte_at_a_time_is_cut_off_whatever_its_traffic() {
+    let server = Example::start("http", 1);
+    let mut slow = server.connect();
+    slow.set_read_timeout(Some(Duration::from_millis(100))).expect("a socket");
+    slow.write_all(b"GET / HTTP/1.1\r\nHost: h\r\nA: ").expect("it reads");
+    // Far fewer bytes than a head may have: it is time that runs out.
+    let closed = (0..5000).any(|_| {
+        let waiting = |error: &std::io::Error| error.kind() == ErrorKind::WouldBlock;
+        let gone = slow.write_all(b"a").is_err();
+        gone || !slow.read(&mut [0; 64]).as_ref().is_err_and(waiting)
+    });
+    assert!(closed);
+    assert_eq!(statuses(&exchange(&server, LAST)), ["200"]);
 }
 
 #[test]
