@@ -106,6 +106,8 @@ pub(crate) struct Connection {
     pub(crate) dirty: bool,
     /// Stands in the run queue.
     pub(crate) in_run_queue: bool,
+    /// What it kept is to be lent again.
+    pub(crate) relend: bool,
     /// Why it is draining or closed.
     pub(crate) cause: Cause,
     pub(crate) errno: Option<i32>,
@@ -142,6 +144,7 @@ impl Connection {
             backlogged: false,
             dirty: false,
             in_run_queue: false,
+            relend: false,
             cause: Cause::Closed,
             errno: None,
         }

@@ -10,14 +10,16 @@ use std::time::Duration;
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Options {
-    /// How long each state may last.
+    /// How long each state may last. A deadline ends the connection without a further event; whoever wants to
+    /// say something first sets a timer of its own.
     pub timeouts: Timeouts,
     /// Watermarks and hard bound of the outbound queue.
     pub queue: Watermarks,
     /// Bytes that a handler may keep, at most. Default 64 KiB.
     pub kept_bytes_max: usize,
     /// Deliver `PeerFinished` and go on sending after the peer ended its side. Default: off, the peer's end
-    /// flushes and closes.
+    /// flushes and closes; whoever answers later than in the `Data` event itself wants it on, or answers to
+    /// a peer that asks and then ends its side are lost.
     pub half_close: bool,
     /// Do not read while the connection's own queue is over high water. Default: on; proxies, whose
     /// directions are independent, turn it off.
@@ -65,7 +67,8 @@ pub struct Timeouts {
     pub read: Option<Duration>,
     /// Without the kernel taking a byte while output is queued. Default 30 s.
     pub write: Option<Duration>,
-    /// Without a byte either way while nothing is owed. Default 300 s.
+    /// Without a byte either way while nothing is owed. Default 300 s; a server whose clients sit idle for
+    /// hours, such as a database, wants `None` here and [`SocketOptions::keep_alive`] instead.
     pub keep_alive: Option<Duration>,
     /// For closing in good order: flush, end of stream, the peer's end. Default 5 s.
     pub drain: Option<Duration>,

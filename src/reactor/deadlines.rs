@@ -29,7 +29,14 @@ impl Io {
     }
 
     /// Looks at the connections whose time on the wheel has come.
+    #[inline]
     pub(super) fn expire_deadlines(&mut self) {
+        if self.wheel.next_deadline().is_some_and(|at| at <= self.now) {
+            self.turn_wheel();
+        }
+    }
+
+    fn turn_wheel(&mut self) {
         let now = self.now;
         let mut expired = std::mem::take(&mut self.expired);
         let conns = &mut self.conns;

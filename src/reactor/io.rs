@@ -357,7 +357,8 @@ impl Io {
     }
 
     /// Like [`Io::keep`], and the next `Data` comes only when `want` bytes are there in all, or the peer
-    /// finished: for a frame whose length is known.
+    /// finished: for a frame whose length is known. Want no more than is certain to come, or the connection
+    /// waits for it until its read timeout.
     ///
     /// # Errors
     /// [`KeepError`] says what was wrong with the call; with [`KeepError::TooLarge`] the connection closes.
@@ -377,7 +378,22 @@ impl Io {
         Ok(())
     }
 
-    /// Stops reading the connection until [`Io::resume`]; the peer is held back by the kernel's buffers.
+    /// Lends what is kept once more, as a `Data` event without new bytes, at the end of this turn: for a handler
+    /// that stopped in the midst of what it was lent (its queue was full, an answer had to be awaited) and can
+    /// go on now. Nothing happens if nothing is kept or the connection is paused.
+    ///
+    /// # Errors
+    /// [`Stale`] if the connection is gone.
+    pub fn relend(&mut self, conn: Conn) -> Result<(), Stale> {
+        let c = self.conns.get_mut(conn.handle()).ok_or(Stale)?;
+        if !c.relend {
+            c.relend = true;
+            self.notices.push_back(Notice::Relend(conn.handle()));
+        }
+        Ok(())
+    }
+
+    /// Stops reading the connection, also within the event being handled, until [`Io::resume`]; the peer is held back by the kernel's buffers.
     ///
     /// # Errors
     /// [`Stale`] if the connection is gone.

@@ -9,6 +9,7 @@ mod deadlines;
 mod event;
 mod handoff;
 mod io;
+mod kept;
 mod listen;
 mod mailbox;
 mod memory;

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 pub(super) enum Notice {
     Opened(Handle),
     Drained(Handle),
+    Relend(Handle),
     Closed(Handle),
     ListenerFailed(Listener, Errno),
 }
@@ -214,6 +215,7 @@ impl Io {
                         self.call_for(handler, handle, Event::Drained { conn });
                     }
                 }
+                Notice::Relend(handle) => self.lend_again(handler, handle),
                 Notice::Closed(handle) => self.deliver_closed(handler, handle),
                 Notice::ListenerFailed(listener, errno) => {
                     let error = std::io::Error::from(errno);

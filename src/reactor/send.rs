@@ -202,7 +202,8 @@ impl Io {
         Ok(self.level(handle))
     }
 
-    /// How many bytes a send would take now.
+    /// How many bytes a send would take now. Asking does not arm `Drained`: that comes after a send answered
+    /// `Backlogged` or `Full`.
     #[must_use]
     pub fn room(&self, conn: Conn) -> usize {
         let Some(c) = self.conns.get(conn.handle()).filter(|c| c.may_send()) else { return 0 };
@@ -551,7 +552,14 @@ impl Io {
     }
 
     /// Offers everything that other events queued, once.
+    #[inline]
     pub(super) fn flush_dirty(&mut self) {
+        if !self.dirty.is_empty() {
+            self.flush_all_dirty();
+        }
+    }
+
+    fn flush_all_dirty(&mut self) {
         let mut dirty = std::mem::take(&mut self.dirty);
         for handle in dirty.drain(..) {
             if self.conns.get(handle).is_some_and(|c| c.dirty) {

@@ -4,9 +4,9 @@
 use super::Io;
 use super::event::{Event, Handler};
 use super::io::Lent;
-use super::receive::{HEADROOM_BYTES, ReceiveBuffer};
+use super::receive::ReceiveBuffer;
 use crate::collections::{Conn, Handle};
-use crate::conn::{Kept, State, read_stop};
+use crate::conn::{State, read_stop};
 use crate::error::Cause;
 use crate::metrics::Budget;
 use crate::secure::Handshake;
@@ -299,53 +299,9 @@ impl Io {
         false
     }
 
-    /// Lends `n` received bytes to a handler that was owed them, behind what it kept before.
-    #[cold]
-    fn hand_on_owed<H: Handler + ?Sized>(
-        &mut self,
-        handler: &mut H,
-        handle: Handle,
-        n: usize,
-        buffer: &mut ReceiveBuffer,
-    ) {
-        let now = self.now;
-        let Some(c) = self.conns.get_mut(handle) else { return };
-        let conn = c.conn(handle);
-        if let Some(kept) = &c.kept
-            && kept.chunk.len() + n < kept.want
-        {
-            // Progress, but not yet what the handler wants: store it, and the read timeout starts again.
-            c.owed_since = now;
-            return self.append_kept(handle, buffer.received(0, n));
-        }
-        c.expecting = false;
-        let kept = c.kept.take();
-        if c.may_cork() {
-            self.cork.open(handle);
-        }
-        match kept {
-            None => self.lend(handler, conn, buffer.received(0, n)),
-            Some(Kept { chunk, .. }) if chunk.len() <= HEADROOM_BYTES => {
-                let before = chunk.len();
-                buffer.put_before(chunk.filled());
-                self.pool.put(chunk);
-                self.lend(handler, conn, buffer.received(before, n));
-            }
-            Some(Kept { chunk, .. }) => {
-                let mut whole = self.pool.take(chunk.len() + n);
-                whole.append(chunk.filled());
-                whole.append(buffer.received(0, n));
-                self.pool.put(chunk);
-                self.lend(handler, conn, whole.filled());
-                self.pool.put(whole);
-            }
-        }
-        self.settle_owed(handle);
-    }
-
     /// Lends `bytes` to the handler, with the cork as it stands, and does what it wanted of them.
     #[inline(always)]
-    fn lend<H: Handler + ?Sized>(&mut self, handler: &mut H, conn: Conn, bytes: &[u8]) {
+    pub(super) fn lend<H: Handler + ?Sized>(&mut self, handler: &mut H, conn: Conn, bytes: &[u8]) {
         let handle = conn.handle();
         self.metrics.messages_in.add(1);
         self.work.bytes += bytes.len() as u64;
@@ -361,42 +317,6 @@ impl Io {
         }
     }
 
-    #[cold]
-    fn store_kept(&mut self, handle: Handle, tail: &[u8], want: usize) {
-        let now = self.now;
-        let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { return };
-        // Room for all that is wanted, within the bound that `keep` has checked: a frame that comes in many
-        // pieces is stored without moving.
-        let mut chunk = self.pool.take(tail.len().max(want.min(c.options.kept_bytes_max)));
-        chunk.append(tail);
-        c.kept = Some(Kept { chunk, want });
-        c.note_owed(now);
-        self.watch(handle);
-        self.note_pool_grew();
-    }
-
-    fn append_kept(&mut self, handle: Handle, more: &[u8]) {
-        let Some(kept) = self.conns.get_mut(handle).and_then(|c| c.kept.as_mut()) else { return };
-        if kept.chunk.spare_mut().len() < more.len() {
-            let mut larger = self.pool.take((kept.chunk.len() + more.len()).max(kept.want));
-            larger.append(kept.chunk.filled());
-            self.pool.put(std::mem::replace(&mut kept.chunk, larger));
-        }
-        kept.chunk.append(more);
-        self.note_pool_grew();
-    }
-
-    /// Input may have stopped being owed, or be owed anew.
-    fn settle_owed(&mut self, handle: Handle) {
-        let now = self.now;
-        if let Some(c) = self.conns.get_mut(handle) {
-            c.note_owed(now);
-        }
-        // The keep-alive timeout that now runs may end before the read timeout would have.
-        self.watch(handle);
-        self.relieve_memory();
-    }
-
     /// The peer has ended its side: what was kept is lent once more, then the handler is told, or the
     /// connection closed.
     #[cold]
@@ -407,17 +327,8 @@ impl Io {
         c.peer_finished = true;
         c.expecting = false;
         let conn = c.conn(handle);
-        if let Some(kept) = c.kept.take() {
-            let nothing_kept = kept.chunk.filled().is_empty();
-            if c.may_cork() && !self.memory_short && !nothing_kept {
-                self.cork.open(handle);
-            }
-            if !nothing_kept {
-                self.lend(handler, conn, kept.chunk.filled());
-            }
-            self.pool.put(kept.chunk);
-            self.drop_kept(handle);
-        }
+        self.lend_kept(handler, handle);
+        self.drop_kept(handle);
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { return };
         c.note_owed(self.now);
         let (end_sent, half_close) = (c.end_sent, c.options.half_close);
@@ -430,14 +341,6 @@ impl Io {
         } else if !half_close {
             self.begin_close(handle, Cause::PeerClosed);
         }
-    }
-
-    /// Nothing will ever come behind bytes that are kept at the end of the stream.
-    fn drop_kept(&mut self, handle: Handle) {
-        if let Some(kept) = self.conns.get_mut(handle).and_then(|c| c.kept.take()) {
-            self.pool.put(kept.chunk);
-        }
-        self.relieve_memory();
     }
 }
 

@@ -266,3 +266,44 @@ fn more_than_a_receive_buffer_comes_in_pieces_no_larger_than_it() {
     assert_same(&rig.data(conn), &bytes);
     assert!(rig.lent(conn).iter().all(|lent| lent.len() <= 4096));
 }
+
+#[test]
+fn relend_lends_what_is_kept_once_more_without_new_bytes() {
+    let mut rig = Rig::new();
+    let (conn, mut peer) = rig.peer();
+    let keep_all = |io: &mut Io, event: Event<'_>| {
+        if let Event::Data { conn, bytes } = event {
+            io.keep_until(conn, bytes.len(), 100).unwrap();
+        }
+    };
+    peer.write_all(b"abc").unwrap();
+    rig.until_data(conn, 3, keep_all);
+    rig.io().pause(conn).unwrap();
+    rig.io().relend(conn).unwrap();
+    rig.settle(ignore);
+    assert_eq!(rig.lent(conn), [b"abc"], "a paused connection is lent nothing");
+    rig.io().resume(conn).unwrap();
+    rig.io().relend(conn).unwrap();
+    rig.io().relend(conn).unwrap();
+    rig.settle(ignore);
+    assert_eq!(rig.lent(conn), [b"abc", b"abc"], "asked twice in one turn, lent once");
+    rig.io().relend(conn).unwrap();
+    rig.settle(ignore);
+    assert_eq!(rig.lent(conn).len(), 2, "it was consumed, so there is nothing to lend");
+    assert_eq!(rig.figures().buffered_bytes, 0);
+}
+
+/// A length that peers merely declared was reserved for each of them, until nobody was read any more.
+#[test]
+fn declaring_a_long_frame_takes_no_memory_before_its_bytes_come() {
+    let frame = 16 * 1024 * 1024;
+    let mut rig = Rig::with(config(|c| c.options.kept_bytes_max = frame));
+    let mut peers = Vec::new();
+    for _ in 0..20 {
+        let (conn, mut peer) = rig.peer();
+        peer.write_all(b"L").unwrap();
+        rig.until_data(conn, 1, keeps_until(frame));
+        peers.push(peer);
+    }
+    assert!(rig.figures().buffered_bytes <= 20 * 64 * 1024, "{}", rig.figures().buffered_bytes);
+}
