@@ -154,7 +154,8 @@ impl Io {
         match c.socket.shutdown_write() {
             Ok(()) if c.peer_finished => self.close_now(handle, Cause::PeerClosed, None),
             Ok(()) => {}
-            Err(error) => self.fail(handle, &error),
+            // Not connected any more: the peer's reset was faster.
+            Err(error) => self.close_now(handle, Cause::Reset, error.raw_os_error()),
         }
     }
 
