@@ -215,6 +215,9 @@ impl Io {
         let listener = Listener { handle: listener, owner };
         self.call(handler, Event::Accepted { conn, listener, peer: &peer });
         self.open(handler, handle);
+        if self.is_stopping() {
+            self.look_once_more(handle);
+        }
     }
 
     /// Takes in what another core accepted for this one.

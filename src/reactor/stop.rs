@@ -68,6 +68,18 @@ impl Io {
             }
         }
         self.call(handler, Event::Stopping { by });
+        let all: Vec<Handle> = self.conns.iter().map(|(handle, _)| handle).collect();
+        all.into_iter().for_each(|handle| self.look_once_more(handle));
+    }
+
+    /// Reads the connection before it may count as quiet: what has arrived may not have had its event yet,
+    /// since one turn takes only so many of them.
+    pub(super) fn look_once_more(&mut self, handle: Handle) {
+        let open = self.conns.get_mut(handle).filter(|c| c.state == State::Open && c.read_stops == 0);
+        if let Some(c) = open {
+            c.readable = true;
+            self.run_queue.push(handle, c);
+        }
     }
 
     /// Keeps the listener's entry, for connections of it that are open still, but ends the listening.
