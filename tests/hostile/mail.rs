@@ -98,7 +98,7 @@ fn a_full_mailbox_gives_the_message_back_and_takes_mail_again() {
             }
         };
         // One message a turn: the rest must be announced again.
-        (0..3).for_each(|_| drop(rig.turn(&mut handler)));
+        (0..3).for_each(|_| _ = rig.turn(&mut handler));
         assert_eq!(got, [round * 3, round * 3 + 1, round * 3 + 2]);
     }
     drop(inbox);

@@ -7,19 +7,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 use windlass::{Cause, Config, Conn, Event, Io, SendError};
 
-/// Room for the descriptors of both ends of a few thousand connections.
-fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
-}
-
 #[test]
 fn two_thousand_peers_that_never_read_stay_within_the_memory_bound() {
     if !in_a_child("memory::two_thousand_peers_that_never_read_stay_within_the_memory_bound") {
         return;
     }
-    raise_descriptor_limit();
     const PEERS: usize = 2000;
     const BOUND: usize = 16 << 20;
     let mut rig = Rig::with(config(|c| {

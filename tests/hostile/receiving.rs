@@ -157,7 +157,7 @@ fn a_half_closed_peer_is_announced_once_and_the_loop_sleeps() {
         while filled < got.len() {
             match peer.read(&mut got[filled..]) {
                 Ok(n) => filled += n,
-                Err(_) => drop(rig.turn(&mut script)),
+                Err(_) => _ = rig.turn(&mut script),
             }
         }
         assert!(got == answer);
@@ -224,9 +224,9 @@ fn a_connection_aborted_in_anothers_event_hears_nothing_of_the_same_batch() {
     let mut peers: Vec<TcpStream> = (0..50).map(|_| rig.peer()).collect();
     let mut conns = HashSet::new();
     let mut script = Script::new(|io: &mut Io, event: &Event<'_>| match event {
-        Event::Opened { conn, .. } => drop(conns.insert(*conn)),
+        Event::Opened { conn, .. } => _ = conns.insert(*conn),
         Event::Data { conn, .. } => {
-            conns.iter().filter(|other| **other != *conn).for_each(|other| drop(io.abort(*other)));
+            conns.iter().filter(|other| **other != *conn).for_each(|other| _ = io.abort(*other));
         }
         _ => {}
     });

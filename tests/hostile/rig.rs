@@ -158,6 +158,16 @@ pub fn config(change: impl FnOnce(&mut Config)) -> Config {
     config
 }
 
+/// Makes room for the descriptors of both ends of thousands of connections, once.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    static RAISED: std::sync::Once = std::sync::Once::new();
+    RAISED.call_once(|| {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    });
+}
+
 /// A reactor that listens on loopback.
 pub struct Rig {
     pub reactor: Reactor,
@@ -170,6 +180,7 @@ impl Rig {
     }
 
     pub fn with(config: Config) -> Rig {
+        raise_descriptor_limit();
         let mut reactor = Reactor::new(config).unwrap();
         let listener = reactor.io().listen(Listen::tcp("127.0.0.1:0")).unwrap();
         let address = reactor.io().listener_address(listener).unwrap().as_inet().unwrap();

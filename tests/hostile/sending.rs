@@ -139,6 +139,44 @@ fn more_parts_than_one_write_takes_all_arrive() {
 }
 
 #[test]
+fn what_is_sent_behind_queued_bytes_in_the_same_event_arrives_behind_them() {
+    let mut rig = Rig::new();
+    let mut peer = rig.peer();
+    let mut script = Script::new(|io: &mut Io, event: &Event<'_>| {
+        if let Event::Data { conn, .. } = event {
+            // Too large for the cork, so it is queued until the end of the turn.
+            io.send_with(*conn, 20_000, |room| {
+                room[..5].copy_from_slice(b"first");
+                5
+            })
+            .unwrap();
+            io.send(*conn, b"second").unwrap();
+        }
+    });
+    peer.write_all(b"x").unwrap();
+    rig.until(&mut script, |script| !script.received().is_empty());
+    rig.settle(&mut script);
+    let mut got = [0; 11];
+    peer.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"firstsecond");
+}
+
+#[test]
+fn a_shared_buffer_arrives_behind_what_was_queued_before_it() {
+    let mut rig = Rig::new();
+    let mut peer = rig.peer();
+    let mut script = silent();
+    rig.until(&mut script, |script| !script.opened().is_empty());
+    let conn = script.opened()[0];
+    rig.reactor.io().send(conn, b"first").unwrap();
+    rig.reactor.io().send_bytes(conn, &Bytes::from_static(&[7; DIRECT_SEND_BYTES_MIN])).unwrap();
+    rig.settle(&mut script);
+    let mut got = [0; 5 + DIRECT_SEND_BYTES_MIN];
+    peer.read_exact(&mut got).unwrap();
+    assert_eq!(&got[..6], b"first\x07");
+}
+
+#[test]
 fn a_send_before_opened_has_the_whole_write_timeout_from_there() {
     let mut server = Rig::new();
     let mut rig = Rig::with(config(|c| c.options.timeouts.write = Some(Duration::from_millis(1))));
