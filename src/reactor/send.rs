@@ -291,11 +291,9 @@ impl Io {
         if own_full || all_full {
             c.backlogged = true;
             self.metrics.sends_refused_full.add(1);
-            if all_full {
-                if c.read_stops & read_stop::MEMORY == 0 {
-                    c.read_stops |= read_stop::MEMORY;
-                    self.starved.push(handle);
-                }
+            if all_full && c.read_stops & read_stop::MEMORY == 0 {
+                c.read_stops |= read_stop::MEMORY;
+                self.starved.push(handle);
             }
             return Err(SendError::Full);
         }
