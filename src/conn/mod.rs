@@ -209,12 +209,13 @@ impl Connection {
     }
 
     fn open_deadline(&self, timeouts: &Timeouts) -> (Instant, Cause) {
-        let read = (after(self.owed_since, timeouts.read), Cause::ReadTimeout);
+        // Bytes that we do not want to read yet are no silence of the peer's.
+        let held_back = self.readable && self.read_stops != 0 && !self.end_seen;
+        let awaited_since = if held_back { Instant::FAR_FUTURE } else { self.owed_since };
+        let read = (after(awaited_since, timeouts.read), Cause::ReadTimeout);
         // Without credit it is us who hold the bytes back, not the peer.
         let offered_since = if self.write_credit > 0 { self.queued_since } else { Instant::FAR_FUTURE };
         let write = (after(offered_since, timeouts.write), Cause::WriteTimeout);
-        // Bytes that we do not want to read yet are no silence of the peer's.
-        let held_back = self.readable && self.read_stops != 0 && !self.end_seen;
         let nothing_owed =
             self.owed_since == Instant::FAR_FUTURE && self.queued_since == Instant::FAR_FUTURE && !held_back;
         let idle_since = if nothing_owed { self.active_at } else { Instant::FAR_FUTURE };

@@ -21,8 +21,9 @@ pub struct Options {
     /// flushes and closes; whoever answers later than in the `Data` event itself wants it on, or answers to
     /// a peer that asks and then ends its side are lost.
     pub half_close: bool,
-    /// Do not read while the connection's own queue is over high water. Default: on; proxies, whose
-    /// directions are independent, turn it off.
+    /// Do not read while the connection's own queue is over high water. Default: on. Proxies, whose directions
+    /// are independent, turn it off; so must at least one of two ends that both send in bulk before they read,
+    /// or each waits for the other until the write timeout.
     pub self_throttle: bool,
     /// Whose turn it is first when the budget of a turn left work over.
     pub priority: Priority,

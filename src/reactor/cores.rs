@@ -31,7 +31,8 @@ pub enum Spread {
     #[default]
     ReusePort,
     /// The first core accepts and passes each socket to the core with the fewest connections. Even, whatever
-    /// the addresses, and one listener to close; a connection that was accepted is never lost on the way.
+    /// the addresses, and one listener to close; a connection that was accepted is never lost on the way. What
+    /// limits accepting (`connections_max`, accepts per second) is the first core's to check.
     HandOff,
 }
 

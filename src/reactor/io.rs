@@ -266,7 +266,8 @@ impl Io {
         Ok(Conn::new(handle, connect.owner))
     }
 
-    /// Takes over a stream made elsewhere. `Opened` follows.
+    /// Takes over a stream made elsewhere. `Opened` follows. Keep no clone of it: closing a descriptor does not
+    /// end what another one still holds open.
     ///
     /// # Errors
     /// [`Error::Limit`] at `connections_max`, [`Error::Config`] for options that make no sense,
@@ -589,8 +590,11 @@ impl Io {
     /// with the handler.
     ///
     /// # Errors
-    /// [`Error::Limit`] beyond 60 mailboxes.
+    /// [`Error::Limit`] beyond 60 mailboxes, [`Error::Config`] for a capacity of 0.
     pub fn mailbox<M>(&mut self, capacity: usize, owner: Owner) -> Result<(Sender<M>, Inbox<M>), Error> {
+        if capacity == 0 {
+            return Err(Error::Config("a mailbox that holds nothing could never take a message".into()));
+        }
         if self.mailboxes.len() == limits::MAILBOXES_MAX {
             return Err(Error::Limit("60 mailboxes of one reactor"));
         }
@@ -712,6 +716,7 @@ impl Io {
         c.read_stops &= !stop;
         // The time that we held its bytes back does not count as its silence.
         c.active_at = now;
+        c.note_owed(now);
         if c.may_read() {
             self.run_queue.push(handle, c);
         }

@@ -8,7 +8,7 @@ use crate::conn::{Kept, State, read_stop};
 
 /// A chunk for kept bytes is at most this much larger than what is there already, whatever the handler wants:
 /// a length that a peer merely declares must not take memory.
-const AHEAD_BYTES_MAX: usize = 64 * 1024;
+const AHEAD_BYTES_MAX: usize = 4 * 1024;
 
 impl Io {
     /// Lends `n` received bytes to a handler that was owed them, behind what it kept before.

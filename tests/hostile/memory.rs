@@ -156,7 +156,7 @@ impl windlass::Handler for Known {
 
 #[test]
 fn peers_that_only_begin_frames_stay_within_the_bound_and_are_timed_out() {
-    const BOUND: usize = 1 << 20;
+    const BOUND: usize = 1 << 18;
     let mut rig = Rig::with(config(|c: &mut Config| {
         c.buffer_bytes_max = BOUND;
         c.options.timeouts.read = Some(Duration::from_millis(100));

@@ -297,13 +297,13 @@ fn relend_lends_what_is_kept_once_more_without_new_bytes() {
 #[test]
 fn declaring_a_long_frame_takes_no_memory_before_its_bytes_come() {
     let frame = 16 * 1024 * 1024;
-    let mut rig = Rig::with(config(|c| c.options.kept_bytes_max = frame));
+    let mut rig = Rig::new();
     let mut peers = Vec::new();
     for _ in 0..20 {
-        let (conn, mut peer) = rig.peer();
+        let (conn, mut peer) = rig.peer_with(options(|o| o.kept_bytes_max = frame));
         peer.write_all(b"L").unwrap();
         rig.until_data(conn, 1, keeps_until(frame));
         peers.push(peer);
     }
-    assert!(rig.figures().buffered_bytes <= 20 * 64 * 1024, "{}", rig.figures().buffered_bytes);
+    assert!(rig.figures().buffered_bytes <= 20 * 4096, "{}", rig.figures().buffered_bytes);
 }

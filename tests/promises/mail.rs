@@ -203,3 +203,9 @@ fn a_stopper_ends_the_reactor_from_another_thread() {
     assert_eq!((rig.count("stopping"), rig.reactor.cut()), (1, 0));
     thread.join().unwrap();
 }
+
+#[test]
+fn a_mailbox_that_could_hold_nothing_is_refused() {
+    let mut rig = Rig::new();
+    assert!(rig.io().mailbox::<u8>(0, windlass::Owner::APP).is_err());
+}
