@@ -66,8 +66,9 @@ fn counted_mail(reactor: &mut Reactor, server: &mut Server, sender: &Sender<u64>
 /// Between turns nothing is corked: each message is queued, and the next turn flushes it.
 #[inline(never)]
 fn counted_sends(reactor: &mut Reactor, server: &mut Server) {
+    let io = reactor.io();
     for conn in &server.conns {
-        reactor.io().send(*conn, &MESSAGE).expect("room for a message");
+        io.send(*conn, &MESSAGE).expect("room for a message");
     }
     reactor.turn(Wait::No, server).expect("a turn");
 }
