@@ -57,6 +57,11 @@ impl<W: Wake> Bell<W> {
         self.bits.fetch_or(ASLEEP, Ordering::AcqRel) & !ASLEEP
     }
 
+    /// The bits set so far, for a reactor that looks again and again instead of sleeping.
+    pub(crate) fn rung(&self) -> u64 {
+        self.bits.load(Ordering::Acquire) & !ASLEEP
+    }
+
     /// Clears `bit`. Whoever does so must look once more at what the bit stands for.
     pub(crate) fn clear(&self, bit: u64) {
         self.bits.fetch_and(!bit, Ordering::AcqRel);

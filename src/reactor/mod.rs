@@ -209,16 +209,21 @@ impl Reactor {
             return self.poll(timeout);
         }
         let due = timeout.map_or(Instant::FAR_FUTURE, |timeout| now + timeout);
+        // Whoever sends mail while we look anyway need not wake us.
+        let mut rung = self.io.doorway.bell.awake();
         loop {
             self.poll(Some(Duration::ZERO))?;
             let now = self.io.clock.now();
-            if !self.events.is_empty() || now >= due {
+            if rung != 0 || !self.events.is_empty() || now >= due {
                 return Ok(());
             }
             if now >= spin_until {
-                return self.poll(timeout.map(|_| due.since(now)));
+                let asleep = self.io.doorway.bell.asleep();
+                let timeout = timeout.map(|_| due.since(now));
+                return self.poll(if asleep == 0 { timeout } else { Some(Duration::ZERO) });
             }
             std::hint::spin_loop();
+            rung = self.io.doorway.bell.rung();
         }
     }
 

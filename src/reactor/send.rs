@@ -406,8 +406,9 @@ impl Io {
     /// Queues bytes that were not offered to the kernel yet.
     fn enqueue(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool)) {
         let was_empty = self.conns.get(handle).is_some_and(|c| c.queued() == 0 || c.dirty);
-        self.enqueue_refused(handle, fill);
+        self.store(handle, fill);
         if was_empty {
+            // The flush at the end of the turn will most likely empty it: only what it leaves needs a deadline.
             self.mark_dirty(handle);
         }
     }
@@ -418,6 +419,11 @@ impl Io {
         handle: Handle,
         fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool),
     ) {
+        self.store(handle, fill);
+        self.watch(handle);
+    }
+
+    fn store(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool)) {
         if self.cork.is_open_for(handle) {
             // What the handler sends from now on must queue up behind this.
             self.cork.shut();
@@ -435,7 +441,6 @@ impl Io {
         }
         if fresh {
             c.queued_since = self.now;
-            self.watch(handle);
         }
         self.note_pool_grew();
     }
@@ -535,6 +540,8 @@ impl Io {
         }
         if queued == 0 {
             self.after_queue_emptied(handle);
+        } else {
+            self.watch(handle);
         }
         self.relieve_memory();
     }
