@@ -48,7 +48,7 @@ labels! {
         Timers = "timers",
         /// Entries of the deadline wheel visited.
         Deadlines = "deadlines",
-        /// Mailboxes reported.
+        /// Messages taken from one mailbox; counted once a turn that leaves or meanwhile gets some.
         Mail = "mail",
         /// Readiness events taken from the kernel.
         Events = "events",
@@ -76,8 +76,6 @@ labels! {
         PerAddress = "per_address",
         /// Accepts a second from one address.
         AcceptRate = "accept_rate",
-        /// Handshakes under way.
-        PendingHandshakes = "pending_handshakes",
         /// Connections of the reactor: its listeners paused.
         ConnectionsMax = "connections_max",
     }

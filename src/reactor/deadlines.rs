@@ -56,6 +56,7 @@ impl Io {
         }
         for (handle, cause) in expired.drain(..) {
             self.metrics.deadlines_expired.add(1);
+            self.work.deadlines += 1;
             if matches!(cause, Cause::WriteTimeout | Cause::DrainTimeout | Cause::DeadlineExceeded)
                 && let Some(c) = self.conns.get(handle)
             {
@@ -73,6 +74,7 @@ impl Io {
             match alarm {
                 Alarm::User { owner, tag } => {
                     self.metrics.timers_fired.add(1);
+                    self.work.timers += 1;
                     self.metrics.timer_lateness_nanos.record(nanos_since(at, self.now));
                     self.call(handler, Event::Timer { timer: Timer { handle, owner }, tag });
                 }

@@ -59,6 +59,7 @@ impl Io {
     pub(super) fn trim_pool(&mut self) {
         self.pool.trim();
         let stats = self.pool.stats();
+        self.metrics.pool_bytes_free.set(stats.bytes_free_now as u64);
         self.trim_armed = stats.bytes_free_now > 0 || stats.bytes_taken_now > 0;
         if self.trim_armed {
             self.timers.insert(self.now + TRIM_EVERY, Alarm::TrimPool);

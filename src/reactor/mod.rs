@@ -357,6 +357,9 @@ impl Io {
         m.events_per_turn.record(self.handled as u64);
         self.work.events = self.handled as u64;
         m.slowest_turn.offer(self.now, took, self.work);
+        if self.mail_waiting && self.work.mail > 0 {
+            m.budgets_exhausted[Budget::Mail].add(1);
+        }
         self.events_waiting = reported == self.config.budgets.events;
         if self.events_waiting {
             m.budgets_exhausted[Budget::Events].add(1);

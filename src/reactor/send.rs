@@ -257,6 +257,7 @@ impl Io {
             Ok(written) => {
                 c.active_at = self.now;
                 self.metrics.bytes_out.add(written as u64);
+                self.work.bytes += written as u64;
                 if written < len {
                     self.queue_cork_tail(handle, written, len);
                 }
@@ -393,6 +394,7 @@ impl Io {
 
     fn note_written(&mut self, handle: Handle, written: usize) {
         self.metrics.bytes_out.add(written as u64);
+        self.work.bytes += written as u64;
         if written > 0
             && let Some(c) = self.conns.get_mut(handle)
         {

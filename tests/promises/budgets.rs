@@ -258,3 +258,29 @@ fn a_released_connection_frees_its_share_of_the_address() {
     let mut third = dial(address);
     assert_eq!(rig.receive_to_end(&mut third, ignore).1, crate::net::End::Reset, "one place, not two");
 }
+
+#[test]
+fn the_slowest_turn_says_what_it_served() {
+    let mut rig = Rig::new();
+    for tag in 0..3 {
+        let now = rig.io().now();
+        rig.io().timer_at(now, tag);
+    }
+    rig.turn(LONG, ignore);
+    let slowest = rig.figures().slowest_turn.expect("there was a turn");
+    assert_eq!((slowest.work.timers, slowest.work.events), (3, 3));
+}
+
+#[test]
+fn spare_buffers_are_shown_until_they_have_gone_back_to_the_system() {
+    let mut rig = Rig::new();
+    let (conn, mut peer) = rig.peer();
+    let sent = rig.clog(conn);
+    rig.receive(&mut peer, sent, ignore);
+    let mut shown = false;
+    rig.until("the pool has been trimmed", ignore, |rig| {
+        let figures = rig.figures();
+        shown |= figures.pool_bytes_free > 0;
+        shown && figures.pool_bytes_free == 0 && figures.timers_armed == 0
+    });
+}

@@ -187,6 +187,7 @@ fn the_mail_budget_is_per_turn_and_what_is_left_makes_the_next_wait_zero() {
     }
     assert_eq!(sizes, [(10, true), (10, true), (5, false)]);
     assert_eq!(got, (0..25).collect::<Vec<_>>());
+    assert_eq!(rig.figures().budgets_exhausted[windlass::metrics::Budget::Mail], 2);
 }
 
 #[test]
