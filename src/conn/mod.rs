@@ -210,7 +210,10 @@ impl Connection {
 
     fn open_deadline(&self, timeouts: &Timeouts) -> (Instant, Cause) {
         // Bytes that we do not want to read yet are no silence of the peer's.
-        let held_back = self.readable && self.read_stops != 0 && !self.end_seen;
+        // Who holds memory itself is not excused by the lack of it: nothing else would ever end the shortage.
+        let excused =
+            if self.kept.is_some() { self.read_stops & !read_stop::MEMORY } else { self.read_stops };
+        let held_back = self.readable && excused != 0 && !self.end_seen;
         let awaited_since = if held_back { Instant::FAR_FUTURE } else { self.owed_since };
         let read = (after(awaited_since, timeouts.read), Cause::ReadTimeout);
         // Without credit it is us who hold the bytes back, not the peer.

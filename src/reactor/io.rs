@@ -434,8 +434,9 @@ impl Io {
     pub fn grant_write(&mut self, conn: Conn, bytes: Option<u64>) -> Result<(), Stale> {
         self.uncork_if(conn.handle());
         let c = self.conns.get_mut(conn.handle()).ok_or(Stale)?;
+        let had_none = c.write_credit == 0;
         c.write_credit = add_credit(c.write_credit, bytes);
-        if c.out.is_some() {
+        if had_none && c.out.is_some() {
             // The write timeout counts from when there was credit to write with.
             c.queued_since = self.now;
         }
@@ -713,10 +714,12 @@ impl Io {
     pub(super) fn allow_reading(&mut self, handle: Handle, stop: u8) -> Result<(), Stale> {
         let now = self.now;
         let c = self.conns.get_mut(handle).ok_or(Stale)?;
+        if c.readable && c.read_stops & stop != 0 {
+            // The time that we held its bytes back does not count as its silence.
+            c.active_at = now;
+            c.note_owed(now);
+        }
         c.read_stops &= !stop;
-        // The time that we held its bytes back does not count as its silence.
-        c.active_at = now;
-        c.note_owed(now);
         if c.may_read() {
             self.run_queue.push(handle, c);
         }

@@ -74,7 +74,9 @@ impl Io {
     pub(super) fn lend_again<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
         c.relend = false;
-        if c.read_stops & read_stop::PAUSED == 0 {
+        // An empty tail is only a wish for more: that stands.
+        let has_some = c.kept.as_ref().is_some_and(|kept| !kept.chunk.is_empty());
+        if has_some && c.read_stops & read_stop::PAUSED == 0 {
             self.lend_kept(handler, handle);
         }
     }

@@ -552,7 +552,10 @@ impl Io {
         let Some(c) = self.conns.get_mut(handle) else { return };
         match c.state {
             State::Draining => self.advance_close(handle),
-            State::Open if c.finishing && !c.end_sent => self.send_end(handle),
+            State::Open if c.finishing && !c.end_sent => {
+                self.send_end(handle);
+                self.watch(handle);
+            }
             State::Open => self.watch(handle),
             _ => {}
         }

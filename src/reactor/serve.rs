@@ -88,7 +88,9 @@ impl Io {
         let Some(c) = self.conns.get_mut(handle) else { return };
         c.served_turn = turn;
         c.readable |= reported.readable;
-        c.end_seen |= reported.end;
+        if reported.end && !c.end_seen {
+            return self.serve_end(handler, handle, reported, buffer);
+        }
         if c.state != State::Open || reported.error {
             return self.serve_unusual(handler, handle, reported, buffer);
         }
@@ -96,6 +98,39 @@ impl Io {
             self.flush(handle);
         }
         self.receive(handler, handle, buffer);
+    }
+
+    /// The first event that tells of the peer's end.
+    #[cold]
+    #[inline(never)]
+    fn serve_end<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        reported: Reported,
+        buffer: &mut ReceiveBuffer,
+    ) {
+        self.note_end_seen(handle);
+        let Some(c) = self.conns.get(handle) else { return };
+        if c.state != State::Open || reported.error {
+            return self.serve_unusual(handler, handle, reported, buffer);
+        }
+        if reported.writable && c.out.is_some() {
+            self.flush(handle);
+        }
+        self.receive_off_path(handler, handle, buffer);
+    }
+
+    /// From now on nothing is held back from a peer that would wait for it: the timeouts run again.
+    fn note_end_seen(&mut self, handle: Handle) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        c.end_seen = true;
+        if c.state == State::Open && c.read_stops & !read_stop::ENDED != 0 {
+            c.active_at = now;
+            c.note_owed(now);
+            self.watch(handle);
+        }
     }
 
     #[cold]

@@ -431,3 +431,107 @@ fn a_timer_for_now_fires_in_the_next_turn_and_not_again_and_again_in_this_one() 
     rig.until("three have fired", again, |rig| rig.count("timer") == 3);
     assert!(fired_in.windows(2).all(|two| two[0] < two[1]), "{fired_in:?}");
 }
+
+#[test]
+fn kept_tails_that_fill_the_memory_still_time_out() {
+    let mut rig = Rig::with(config(|c| c.buffer_bytes_max = 1 << 20));
+    let options = only(|t| t.read = Some(Duration::from_millis(300)));
+    let keep = |io: &mut Io, event: Event<'_>| {
+        if let Event::Data { conn, bytes } = event {
+            io.keep(conn, bytes.len()).unwrap();
+        }
+    };
+    let mut peers: Vec<_> = (0..20).map(|_| rig.peer_with(options.clone())).collect();
+    for (_, peer) in &mut peers {
+        peer.write_all(&[7; 60_000]).unwrap();
+    }
+    for _ in 0..20 {
+        rig.turn(Wait::For(Duration::from_millis(2)), keep);
+    }
+    for (_, peer) in &mut peers {
+        peer.write_all(b"more").unwrap();
+    }
+    rig.until("the tails time out", keep, |rig| rig.count("closed") > 0);
+}
+
+#[test]
+fn a_paused_connection_whose_peer_left_falls_idle() {
+    let mut rig = Rig::new();
+    let (conn, mut peer) = rig.peer_with(only(|t| t.keep_alive = Some(SHORT)));
+    rig.io().pause(conn).unwrap();
+    peer.write_all(b"unread").unwrap();
+    for _ in 0..40 {
+        rig.turn(Wait::For(Duration::from_millis(5)), ignore);
+    }
+    assert!(rig.closed(conn).is_none());
+    drop(peer);
+    assert_eq!(rig.until_closed(conn, ignore), Cause::IdleTimeout);
+}
+
+#[test]
+fn granting_on_a_timer_does_not_stop_the_clock() {
+    let mut rig = Rig::new();
+    let (conn, _peer) = rig.peer_with(only(|t| t.read = Some(SHORT)));
+    rig.io().grant_read(conn, Some(100)).unwrap();
+    rig.io().expect(conn).unwrap();
+    rig.io().timer_after(Duration::from_millis(5), 0);
+    let cause = rig.until_closed(conn, |io, event| {
+        if let Event::Timer { .. } = event {
+            let _ = io.grant_read(conn, Some(100));
+            io.timer_after(Duration::from_millis(5), 0);
+        }
+    });
+    assert_eq!(cause, Cause::ReadTimeout);
+}
+
+#[test]
+fn granting_write_on_a_timer_does_not_stop_the_clock() {
+    let mut rig = Rig::new();
+    let (conn, _peer) = rig.peer_with(only(|t| t.write = Some(SHORT)));
+    rig.clog(conn);
+    rig.io().grant_write(conn, Some(100)).unwrap();
+    rig.io().timer_after(Duration::from_millis(5), 0);
+    let cause = rig.until_closed(conn, |io, event| {
+        if let Event::Timer { .. } = event {
+            let _ = io.grant_write(conn, Some(100));
+            io.timer_after(Duration::from_millis(5), 0);
+        }
+    });
+    assert_eq!(cause, Cause::WriteTimeout);
+}
+
+#[test]
+fn a_finished_connection_falls_idle_after_its_queue_has_left() {
+    let mut rig = Rig::new();
+    let (conn, mut peer) = rig.peer_with(only(|t| t.keep_alive = Some(SHORT)));
+    rig.clog(conn);
+    rig.io().finish(conn).unwrap();
+    for _ in 0..40 {
+        rig.turn(Wait::For(Duration::from_millis(5)), ignore);
+    }
+    assert!(rig.closed(conn).is_none());
+    peer.set_nonblocking(true).unwrap();
+    let mut got = Vec::new();
+    rig.until("it falls idle", ignore, |rig| {
+        drink(&mut peer, &mut got, usize::MAX);
+        rig.closed(conn).is_some()
+    });
+}
+
+#[test]
+fn relend_with_nothing_kept_leaves_the_want() {
+    let mut rig = Rig::new();
+    let (conn, mut peer) = rig.peer_with(Options::default());
+    peer.write_all(b"a").unwrap();
+    let want = |io: &mut Io, event: Event<'_>| {
+        if let Event::Data { conn, .. } = event {
+            io.keep_until(conn, 0, 4).unwrap();
+        }
+    };
+    rig.until("data", want, |rig| rig.count("data") == 1);
+    rig.io().relend(conn).unwrap();
+    rig.settle(ignore);
+    peer.write_all(b"bc").unwrap();
+    rig.settle(ignore);
+    assert_eq!(rig.count("data"), 1);
+}
