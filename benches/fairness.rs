@@ -13,7 +13,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use machine::{median, pin, quantile, raise_open_files};
+use machine::{median, pin, quantile};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use windlass::time::Instant;
 use windlass::{Config, Conn, Connect, Event, Handler, Io, Listen, PerConn, Reactor};
 
@@ -247,4 +248,10 @@ fn main() {
             );
         }
     }
+}
+
+/// Raises the limit of open files as far as allowed.
+fn raise_open_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit");
 }

@@ -1,6 +1,5 @@
-//! What the timed benches share: a core for each thread, descriptors, and quantiles.
+//! What the timed benches share: a core for each thread, and quantiles.
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::sync::LazyLock;
 
@@ -15,13 +14,6 @@ pub fn pin(which: usize) {
     let mut one = CpuSet::new();
     one.set(CORES[which.min(CORES.len() - 1)]);
     sched_setaffinity(None, &one).expect("a thread may choose among its own cores");
-}
-
-/// Raises the limit of open files as far as allowed.
-#[allow(dead_code)]
-pub fn raise_open_files() {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit");
 }
 
 /// That quantile, 0 to 1, of `values`, which are sorted.

@@ -45,13 +45,14 @@ impl Io {
                 c.read_stops &= !read_stop::MEMORY;
                 continue;
             }
-            // The connection was just found, so the answer is known.
-            let _ = self.allow_reading(handle, read_stop::MEMORY);
-            let Some(c) = self.conns.get_mut(handle) else { continue };
+            let mut stops = read_stop::MEMORY;
             if c.backlogged && c.queued() <= c.options.queue.low_bytes {
                 c.backlogged = false;
+                stops |= read_stop::THROTTLED;
                 self.notices.push_back(Notice::Drained(handle));
             }
+            // The connection was just found, so the answer is known.
+            let _ = self.allow_reading(handle, stops);
         }
     }
 
