@@ -53,6 +53,7 @@
 //! # Features
 //!
 //! - `cli`: the `windlass` command.
+//! - `load`: the benchmark behind `windlass bench`, as a library: see `load`.
 //! - `signals`: [`Cores`] end gracefully on SIGINT and SIGTERM.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -61,6 +62,8 @@ pub mod collections;
 mod conn;
 pub mod error;
 pub mod limits;
+#[cfg(feature = "load")]
+pub mod load;
 pub mod metrics;
 mod net;
 mod reactor;

@@ -1,6 +1,6 @@
 //! What a histogram held at one moment, or recorded in one interval: plain numbers to ask, add and subtract.
 
-use super::histogram::{high_of, low_of};
+use super::histogram::{VALUE_MAX, high_of, index_of, low_of};
 
 /// Fewer samples than this beyond a percentile say little about it.
 const SAMPLES_BEYOND_MIN: f64 = 10.0;
@@ -28,6 +28,22 @@ pub struct Bucket {
 }
 
 impl HistogramSnapshot {
+    /// A histogram with these buckets, each told by any value of it and its count, and this largest value: what
+    /// [`buckets`](Self::buckets) and [`max`](Self::max) gave, read back from wherever it was stored.
+    #[must_use]
+    pub fn from_buckets(buckets: impl IntoIterator<Item = (u64, u64)>, max: u64) -> HistogramSnapshot {
+        let mut made = HistogramSnapshot { max, value_max: VALUE_MAX, ..HistogramSnapshot::default() };
+        for (value, count) in buckets {
+            let index = index_of(value.min(VALUE_MAX));
+            if made.counts.len() <= index {
+                made.counts.resize(index + 1, 0);
+            }
+            made.counts[index] = made.counts[index].saturating_add(count);
+            made.count = made.count.saturating_add(count);
+        }
+        made
+    }
+
     pub(super) fn add_counts(&mut self, counts: impl ExactSizeIterator<Item = u64>) {
         if self.counts.len() < counts.len() {
             self.counts.resize(counts.len(), 0);
@@ -269,6 +285,15 @@ mod tests {
             let sum = values.iter().map(|v| u128::from(*v)).sum::<u128>();
             prop_assert!(seen.sum().abs_diff(sum) * 256 <= sum, "{} for {}", seen.sum(), sum);
             prop_assert_eq!(seen.count(), values.len() as u64);
+        }
+
+        #[test]
+        fn buckets_read_back_are_the_same_histogram(values in latencies(0..100)) {
+            let seen = recorded(values);
+            let buckets: Vec<_> = seen.buckets().map(|bucket| (bucket.low, bucket.count)).collect();
+            let back = HistogramSnapshot::from_buckets(buckets, seen.max().unwrap_or(0));
+            prop_assert!(back.buckets().eq(seen.buckets()));
+            prop_assert_eq!((back.count(), back.max(), back.percentile(0.9)), (seen.count(), seen.max(), seen.percentile(0.9)));
         }
 
         #[test]

@@ -1,0 +1,110 @@
+//! What is asked and how the end of an answer is found: the one trait a protocol implements, and the protocols
+//! that come with the crate.
+
+mod draw;
+mod echo;
+
+pub use draw::{Draw, Sizes};
+pub use echo::Echo;
+
+/// One connection's side of a protocol: writes requests, finds the ends of their answers.
+///
+/// The generator is given one value and clones it for every connection it opens, so what connections share should
+/// be cheap to clone (an `Arc`). Answers come in the order of the requests.
+///
+/// ```
+/// use windlass::load::{Answer, Draw, Malformed, Protocol, Step};
+///
+/// /// Asks with a line, is answered with a line.
+/// #[derive(Clone)]
+/// struct Lines;
+///
+/// impl Protocol for Lines {
+///     fn name(&self) -> &'static str {
+///         "lines"
+///     }
+///
+///     fn request(&mut self, draw: &mut Draw, out: &mut Vec<u8>) {
+///         out.extend_from_slice(format!("how about {}?\n", draw.below(100)).as_bytes());
+///     }
+///
+///     fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+///         match bytes.iter().position(|byte| *byte == b'\n') {
+///             Some(end) => Ok(Step::Answered { used: end + 1, answer: Answer::Good, last: false }),
+///             None => Ok(Step::Partial { used: 0 }),
+///         }
+///     }
+/// }
+/// ```
+pub trait Protocol: Clone + Send + 'static {
+    /// A short lower-case name for reports, such as `echo`.
+    fn name(&self) -> &'static str;
+
+    /// Appends one request to `out`. Whatever is left to chance comes from `draw`, so that a seed repeats it.
+    fn request(&mut self, draw: &mut Draw, out: &mut Vec<u8>);
+
+    /// Looks at what has come for the oldest request not answered yet.
+    ///
+    /// What a [`Step::Partial`] has not used stands at the front of the next call, with something new behind it: at
+    /// most 64 KiB of it, so long bodies must be used as they come.
+    ///
+    /// # Errors
+    /// [`Malformed`] if this cannot be the beginning of an answer. The connection is closed then.
+    fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed>;
+
+    /// The target ended the connection while an answer was owed: what that means to an answer whose length is known
+    /// only by its end. `None`, the default, means that it was cut short.
+    fn ended(&mut self) -> Option<Answer> {
+        None
+    }
+}
+
+/// How far [`Protocol::answer`] got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The answer is not complete; its first `used` bytes are done with.
+    Partial {
+        /// Bytes that need not be shown again.
+        used: usize,
+    },
+    /// The answer ends after `used` bytes.
+    Answered {
+        /// Bytes that belonged to it.
+        used: usize,
+        /// What kind of answer it was.
+        answer: Answer,
+        /// Whether the target closes the connection after it (HTTP's `Connection: close`).
+        last: bool,
+    },
+}
+
+/// What kind of answer it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// As hoped.
+    Good,
+    /// The target answered that it would not: `HTTP 503`, `-ERR unknown command`. Such a request counts as failed.
+    /// The text is counted by, so it should name a kind of failure, not one failure.
+    Refused(String),
+}
+
+/// These bytes are no answer in this protocol; the sentence says why, for a person who may have named the wrong
+/// port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed(pub String);
+
+impl std::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// The beginning of what a target sent, fit for a sentence: printable, and short.
+pub(super) fn quote(bytes: &[u8]) -> String {
+    const SHOWN_BYTES_MAX: usize = 24;
+    let shown = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
+    let more = if bytes.len() > SHOWN_BYTES_MAX { "..." } else { "" };
+    format!("\"{}{more}\"", shown.escape_ascii())
+}
