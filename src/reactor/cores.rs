@@ -4,6 +4,7 @@ use super::event::Handler;
 use super::handoff::{HandOff, Handed, Load};
 use super::listen::{Listen, Place};
 use super::mailbox::{Inbox, Sender};
+use super::processors::{pin_to, processors};
 use super::{Config, Io, Listener, Reactor, Stopper};
 use crate::collections::Owner;
 use crate::error::{Address, Error, Payload};
@@ -582,26 +583,4 @@ fn bind(reactor: &Reactor, listen: Listen, spread: HandOff) -> Result<Place, Err
         place @ (Place::Bound(..) | Place::Elsewhere(..)) => return Ok(place),
     };
     Ok(Place::Bound(acceptor, Some(spread)))
-}
-
-/// The processors that this process may use, by number.
-fn processors() -> Vec<usize> {
-    #[cfg(target_os = "linux")]
-    if let Ok(set) = rustix::thread::sched_getaffinity(None) {
-        return (0..rustix::thread::CpuSet::MAX_CPU).filter(|&cpu| set.is_set(cpu)).collect();
-    }
-    (0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get)).collect()
-}
-
-/// Keeps the calling thread on one processor. Best effort: a container may forbid it, and then the scheduler
-/// decides as it would have without.
-fn pin_to(processor: usize) {
-    #[cfg(target_os = "linux")]
-    {
-        let mut set = rustix::thread::CpuSet::new();
-        set.set(processor);
-        let _ = rustix::thread::sched_setaffinity(None, &set);
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = processor;
 }

@@ -14,6 +14,7 @@ mod listen;
 mod mailbox;
 mod memory;
 mod notice;
+pub(crate) mod processors;
 mod receive;
 mod run_queue;
 mod send;

@@ -4,7 +4,7 @@
 mod draw;
 mod echo;
 
-pub use draw::{Draw, Sizes};
+pub use draw::{Draw, MESSAGE_BYTES_MAX, Sizes};
 pub use echo::Echo;
 
 /// One connection's side of a protocol: writes requests, finds the ends of their answers.

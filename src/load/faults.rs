@@ -1,0 +1,113 @@
+//! What went wrong on one thread, by kind, and whether that makes it pointless to go on.
+
+use super::record::FailureKind;
+use crate::error::{Address, CloseReason};
+use crate::time::Instant;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Kinds that are told apart; more count as "other".
+const KINDS_MAX: usize = 64;
+
+/// A target that is gone for so long is not expected back.
+pub(super) const GONE_MAX: Duration = Duration::from_secs(2);
+
+/// A target that ends so many connections without ever answering anything well speaks something else.
+const ENDED_UNANSWERED_MAX: u64 = 8;
+
+/// Failures so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    kinds: BTreeMap<String, u64>,
+    /// Good answers so far, in the warm-up too.
+    good: u64,
+    /// Refusals so far, in the warm-up too.
+    refused: u64,
+    ended_unanswered: u64,
+    /// Why to stop, once it is clear.
+    fatal: Option<String>,
+}
+
+impl Faults {
+    pub(super) fn count(&mut self, reason: &str, n: u64) {
+        if n == 0 {
+            return;
+        }
+        let known = self.kinds.contains_key(reason) || self.kinds.len() < KINDS_MAX;
+        *self.kinds.entry(if known { reason } else { "other" }.to_owned()).or_default() += n;
+    }
+
+    pub(super) fn answered_well(&mut self) {
+        self.good += 1;
+    }
+
+    pub(super) fn refused(&mut self, reason: &str, counted: bool) {
+        self.refused += 1;
+        self.count(reason, u64::from(counted));
+    }
+
+    /// What came is no answer. Before anything went well that means a wrong target.
+    pub(super) fn malformed(&mut self, target: &Address, sentence: &str) {
+        self.count(&format!("malformed answer: {sentence}"), 1);
+        if self.good == 0 {
+            self.stop(format!("{target}: {sentence}"));
+        }
+    }
+
+    /// A connection ended with `lost` requests in flight, of which `measured` count.
+    pub(super) fn ended(&mut self, target: &Address, reason: &CloseReason, lost: usize, measured: usize) {
+        if lost == 0 {
+            return;
+        }
+        self.count(&format!("connection lost: {}", reason.cause().name()), measured as u64);
+        self.ended_unanswered += 1;
+        if self.good + self.refused == 0 && self.ended_unanswered >= ENDED_UNANSWERED_MAX {
+            self.stop(format!(
+                "{target} ended {ENDED_UNANSWERED_MAX} connections without answering a single request: does it \
+                 speak this protocol?"
+            ));
+        }
+    }
+
+    /// A request was not answered within `timeout`.
+    pub(super) fn timed_out(&mut self, target: &Address, timeout: Duration, counted: bool) {
+        self.count(&format!("no answer within {timeout:?}"), u64::from(counted));
+        if self.good + self.refused == 0 {
+            self.stop(format!(
+                "{target} accepts connections but did not answer a single request within {timeout:?}: does it speak \
+                 this protocol?"
+            ));
+        }
+    }
+
+    /// No connection is up since then, and the last attempt ended for this reason.
+    pub(super) fn gone(&mut self, target: &Address, since: Instant, now: Instant, last: &str) {
+        if now.since(since) >= GONE_MAX {
+            self.stop(format!(
+                "{target} is gone: no connection for {GONE_MAX:?}; the last attempt ended: {last}"
+            ));
+        }
+    }
+
+    pub(super) fn stop(&mut self, sentence: String) {
+        self.fatal.get_or_insert(sentence);
+    }
+
+    pub(super) fn fatal(&self) -> Option<&str> {
+        self.fatal.as_deref()
+    }
+
+    /// The kinds of all threads, most frequent first.
+    pub(super) fn merged<'a>(all: impl Iterator<Item = &'a Faults>) -> Vec<FailureKind> {
+        let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
+        for (reason, count) in all.flat_map(|faults| &faults.kinds) {
+            *kinds.entry(reason).or_default() += count;
+        }
+        let mut kinds: Vec<_> = kinds
+            .into_iter()
+            .map(|(reason, count)| FailureKind { reason: reason.to_owned(), count })
+            .collect();
+        kinds.sort_by_key(|kind| std::cmp::Reverse(kind.count));
+        kinds
+    }
+}

@@ -1,0 +1,385 @@
+//! One generator thread's connections on a reactor: opens them, sends what the engine says, shows it what came back,
+//! and replaces what broke.
+
+use super::engine::{After, Engine, Line};
+use super::faults::Faults;
+use super::plan::{Pace, Plan, Waiting};
+use super::protocol::{Answer, Draw, MESSAGE_BYTES_MAX, Protocol, Step, quote};
+use super::samples::Samples;
+use crate::collections::{Conn, PerConn};
+use crate::conn::Options;
+use crate::error::{Address, CloseReason, Error};
+use crate::limits::{KEPT_BYTES_MAX, OUT_QUEUE_BYTES_MAX};
+use crate::metrics::CoreView;
+use crate::reactor::{Config, Connect, Event, Handler, Idle, Io, Reactor, Timer};
+use crate::time::{Instant, nanos_of};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Connections being established at a time: more would overflow the listen queues of common servers.
+const CONNECTING_MAX: usize = 128;
+
+/// Attempts for each connection before the run begins without it.
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The pause before a first second attempt; it doubles from one to the next.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+
+/// The longest pause between attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// Requests sent in one go before the reactor looks for answers again.
+const BURST_MAX: usize = 16;
+
+/// Readiness events taken at a time by an open loop: a turn stays short, so that the next start is not late.
+const EVENTS_PER_TURN: usize = 8;
+
+/// The tag of the timer for the next start; other tags are the numbers of connections to be opened again.
+const START: u64 = u64::MAX;
+
+struct Link<P> {
+    conn: Option<Conn>,
+    /// The protocol's state on this connection.
+    protocol: P,
+    connect_started: Instant,
+    /// Attempts since it was last up.
+    attempts: u32,
+}
+
+/// The connections of one thread.
+pub(super) struct Generator<P> {
+    target: Address,
+    options: Options,
+    prototype: P,
+    pub(super) engine: Engine,
+    pub(super) faults: Faults,
+    links: Vec<Link<P>>,
+    lines: PerConn<Line>,
+    draw: Draw,
+    out: Vec<u8>,
+    /// The timer for the next start, and when it comes.
+    armed: Option<(Timer, Instant)>,
+    connecting: usize,
+    to_connect: VecDeque<Line>,
+    up: usize,
+    down_since: Instant,
+    last_refusal: String,
+    timeout: Duration,
+    /// The first request has been allowed.
+    begun: bool,
+}
+
+impl<P: Protocol> Generator<P> {
+    pub(super) fn new(
+        plan: &Plan,
+        thread: usize,
+        lines: usize,
+        prototype: P,
+        samples: Samples,
+    ) -> Generator<P> {
+        let link =
+            |_| Link { conn: None, protocol: prototype.clone(), connect_started: Instant::ZERO, attempts: 0 };
+        Generator {
+            target: plan.target.clone(),
+            options: connection_options(plan),
+            engine: Engine::new(plan, lines, samples),
+            faults: Faults::default(),
+            links: (0..lines).map(link).collect(),
+            prototype,
+            lines: PerConn::new(),
+            draw: Draw::branch(plan.seed, 2 * thread as u64 + 1),
+            out: Vec::new(),
+            armed: None,
+            connecting: 0,
+            to_connect: (0..lines).collect(),
+            up: 0,
+            down_since: Instant::ZERO,
+            last_refusal: String::new(),
+            timeout: plan.timeout,
+            begun: false,
+        }
+    }
+
+    /// Whether every connection is up, or was given up for the time being.
+    pub(super) fn is_settled(&self) -> bool {
+        self.connecting == 0
+            && self.to_connect.is_empty()
+            && self.links.iter().all(|link| link.conn.is_some() || link.attempts >= ATTEMPTS_MAX)
+    }
+
+    /// Connections that are up.
+    pub(super) fn up(&self) -> usize {
+        self.up
+    }
+
+    /// Why the last attempt to connect failed.
+    pub(super) fn last_refusal(&self) -> &str {
+        &self.last_refusal
+    }
+
+    /// The warm-up begins at `begin`.
+    pub(super) fn begin(&mut self, io: &mut Io, plan: &Plan, thread: usize, begin: Instant) {
+        self.engine.begin(plan, thread, begin);
+        self.begun = true;
+        self.down_since = begin;
+        self.arm(io, Some(begin));
+    }
+
+    /// Opens connections that wait for it, as many as may be under way.
+    pub(super) fn connect(&mut self, io: &mut Io) {
+        while self.connecting < CONNECTING_MAX {
+            let Some(line) = self.to_connect.pop_front() else { break };
+            let now = io.clock();
+            let link = &mut self.links[line];
+            link.attempts = link.attempts.saturating_add(1);
+            link.connect_started = now;
+            match io.connect(Connect::to(self.target.clone()).options(self.options.clone())) {
+                Ok(conn) => {
+                    link.conn = Some(conn);
+                    link.protocol = self.prototype.clone();
+                    self.lines.insert(conn, line);
+                    self.connecting += 1;
+                }
+                Err(error) => self.refused(io, line, error.to_string()),
+            }
+        }
+    }
+
+    /// Looks for requests that are overdue and targets that are gone.
+    pub(super) fn inspect(&mut self, io: &mut Io) {
+        let now = io.clock();
+        for line in 0..self.links.len() {
+            if self.engine.is_overdue(line, now) {
+                self.faults.timed_out(&self.target, self.timeout, self.engine.measures_oldest(line));
+                self.engine.time_out(line, now);
+                if let Some(conn) = self.links[line].conn {
+                    let _ = io.abort(conn);
+                }
+            }
+        }
+        self.engine.samples.counts.outstanding.set(self.engine.outstanding() as u64);
+        if self.begun && self.up == 0 && !self.last_refusal.is_empty() {
+            self.faults.gone(&self.target, self.down_since, now, &self.last_refusal);
+        }
+    }
+
+    /// The run is over at `now`: what is in flight still was not answered in time, and what waits was never sent.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        for line in 0..self.links.len() {
+            while self.engine.in_flight(line) > 0 {
+                let measured = self.engine.measures_oldest(line);
+                self.faults.count("no answer by the end of the run", u64::from(measured));
+                self.engine.time_out(line, now);
+            }
+        }
+        self.engine.finish(now);
+    }
+
+    fn refused(&mut self, io: &mut Io, line: Line, reason: String) {
+        self.engine.samples.counts.connect_failed.add(1);
+        self.last_refusal = reason;
+        let attempts = self.links[line].attempts;
+        if self.begun || attempts < ATTEMPTS_MAX {
+            let backoff = BACKOFF_MIN.saturating_mul(1 << attempts.min(10)).min(BACKOFF_MAX);
+            io.timer_after(backoff, line as u64);
+        }
+    }
+
+    fn opened(&mut self, io: &mut Io, conn: Conn) {
+        let Some(&line) = self.lines.get(conn) else { return };
+        let now = io.clock();
+        let link = &mut self.links[line];
+        link.attempts = 0;
+        let took = now.since(link.connect_started);
+        self.engine.samples.connect.record(nanos_of(took));
+        self.engine.samples.counts.connected.add(1);
+        self.connecting -= 1;
+        self.up += 1;
+        self.engine.line_up(line, now);
+        self.connect(io);
+        self.start_due(io);
+    }
+
+    fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) {
+        let Some(&line) = self.lines.get(conn) else { return };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.engine.in_flight(line) == 0 {
+                let sentence = format!("the target sent {} without being asked anything", quote(rest));
+                return self.malformed(io, conn, &sentence);
+            }
+            match self.links[line].protocol.answer(rest) {
+                Ok(Step::Partial { used }) => {
+                    rest = &rest[used..];
+                    break;
+                }
+                Ok(Step::Answered { used, answer, last }) => {
+                    rest = &rest[used..];
+                    if self.answered(io, line, &answer, used, last) {
+                        return;
+                    }
+                }
+                Err(malformed) => return self.malformed(io, conn, &malformed.0),
+            }
+        }
+        if !rest.is_empty() {
+            let _ = io.keep(conn, rest.len());
+        }
+        self.start_due(io);
+    }
+
+    /// Takes an answer into account; says whether the connection is being replaced.
+    fn answered(&mut self, io: &mut Io, line: Line, answer: &Answer, bytes: usize, last: bool) -> bool {
+        let now = io.clock();
+        self.note(line, answer);
+        let after = self.engine.answered(line, now, io.now(), answer, bytes);
+        let replace = last || after == After::Replace;
+        if replace {
+            self.replace(io, line);
+        }
+        replace
+    }
+
+    /// Closes a connection that has done its share and opens the next. What is still to come of the old one, its end
+    /// included, is nobody's business any more.
+    fn replace(&mut self, io: &mut Io, line: Line) {
+        if let Some(conn) = self.links[line].conn.take() {
+            self.lines.remove(conn);
+            let _ = io.close(conn);
+        }
+        self.went_down(io, line);
+    }
+
+    fn went_down(&mut self, io: &mut Io, line: Line) {
+        let now = io.clock();
+        self.up -= 1;
+        if self.up == 0 {
+            self.down_since = now;
+        }
+        self.engine.line_down(line, now);
+        self.to_connect.push_back(line);
+        self.connect(io);
+    }
+
+    fn malformed(&mut self, io: &mut Io, conn: Conn, sentence: &str) {
+        self.faults.malformed(&self.target, sentence);
+        let _ = io.abort(conn);
+    }
+
+    fn closed(&mut self, io: &mut Io, conn: Conn, reason: &CloseReason) {
+        let Some(line) = self.lines.remove(conn) else { return };
+        self.links[line].conn = None;
+        if self.links[line].attempts > 0 {
+            self.connecting -= 1;
+            self.refused(io, line, reason.to_string());
+            return self.connect(io);
+        }
+        if self.engine.in_flight(line) > 0 {
+            self.take_answer_by_end(io, line);
+        }
+        let (lost, measured) = (self.engine.in_flight(line), self.engine.measured_in_flight(line));
+        self.faults.ended(&self.target, reason, lost, measured);
+        self.went_down(io, line);
+    }
+
+    /// An answer whose length only the end of the connection tells.
+    fn take_answer_by_end(&mut self, io: &mut Io, line: Line) {
+        let Some(answer) = self.links[line].protocol.ended() else { return };
+        let now = io.clock();
+        self.note(line, &answer);
+        self.engine.answered(line, now, io.now(), &answer, 0);
+    }
+
+    fn note(&mut self, line: Line, answer: &Answer) {
+        match answer {
+            Answer::Good => self.faults.answered_well(),
+            Answer::Refused(reason) => self.faults.refused(reason, self.engine.measures_oldest(line)),
+        }
+    }
+
+    /// Sends what is due, a burst at most, and arms the timer for what comes next.
+    fn start_due(&mut self, io: &mut Io) {
+        if !self.begun {
+            return;
+        }
+        let mut now = io.clock();
+        for _ in 0..BURST_MAX {
+            let Some(ticket) = self.engine.ready(now) else { break };
+            let link = &mut self.links[ticket.line];
+            self.out.clear();
+            link.protocol.request(&mut self.draw, &mut self.out);
+            let Some(conn) = link.conn else { continue };
+            self.engine.sent(ticket, now, self.out.len());
+            if io.send(conn, &self.out).is_err() {
+                // What it refuses it would have to lose; the connection says so when it closes.
+                let _ = io.abort(conn);
+            }
+            now = io.clock();
+        }
+        let due = self.engine.next_due(now);
+        self.arm(io, due);
+    }
+
+    fn arm(&mut self, io: &mut Io, due: Option<Instant>) {
+        let Some(due) = due else { return };
+        match self.armed {
+            Some((_, at)) if at <= due => {}
+            Some((timer, _)) => {
+                io.reschedule(timer, due);
+                self.armed = Some((timer, due));
+            }
+            None => self.armed = Some((io.timer_at(due, START), due)),
+        }
+    }
+}
+
+impl<P: Protocol> Handler for Generator<P> {
+    fn handle(&mut self, io: &mut Io, event: Event<'_>) {
+        match event {
+            Event::Opened { conn, .. } => self.opened(io, conn),
+            Event::Data { conn, bytes } => self.data(io, conn, bytes),
+            Event::Closed { conn, reason } => self.closed(io, conn, reason),
+            Event::Timer { tag: START, .. } => {
+                self.armed = None;
+                self.start_due(io);
+            }
+            Event::Timer { tag, .. } => {
+                self.to_connect.push_back(tag as Line);
+                self.connect(io);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A reactor for one generator thread, and what it counts.
+pub(super) fn reactor(plan: &Plan) -> Result<(Reactor, CoreView), Error> {
+    let config = Config::with(|config| {
+        config.idle = match plan.waiting {
+            Waiting::Spin => Idle::Spin,
+            Waiting::Block => Idle::Block,
+        };
+        if let Pace::Open { .. } = plan.pace {
+            config.budgets.events = EVENTS_PER_TURN;
+        }
+        // Bounded by the plan: connections times depth times the largest message.
+        config.buffer_bytes_max = usize::MAX / 2;
+        config.admission.connections_max = None;
+    });
+    let mut reactor = Reactor::new(config)?;
+    let view = reactor.io().metrics();
+    Ok((reactor, view))
+}
+
+fn connection_options(plan: &Plan) -> Options {
+    Options::with(|options| {
+        options.timeouts.connect = Some(plan.connect_timeout);
+        // Requests have their own time-out, told apart from the target's.
+        (options.timeouts.read, options.timeouts.write, options.timeouts.keep_alive) = (None, None, None);
+        options.kept_bytes_max = KEPT_BYTES_MAX;
+        // Both directions are independent: a full queue must not keep answers from being read.
+        options.self_throttle = false;
+        let in_flight = plan.depth.saturating_mul(MESSAGE_BYTES_MAX);
+        options.queue.max_bytes = in_flight.max(OUT_QUEUE_BYTES_MAX);
+    })
+}

@@ -1,0 +1,80 @@
+//! What one generator thread writes while it runs and the collector reads beside it: counters and histograms, each
+//! with one writer.
+
+use crate::metrics::{Counter, Gauge, HistogramReader, HistogramSnapshot, Recorder, histogram};
+use std::sync::Arc;
+
+/// The counts of one thread. Requests count where their intended start lies in the measured time.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) sent: Counter,
+    pub(super) answered: Counter,
+    pub(super) refused: Counter,
+    pub(super) timed_out: Counter,
+    pub(super) lost: Counter,
+    pub(super) unsent: Counter,
+    pub(super) sent_bytes: Counter,
+    pub(super) received_bytes: Counter,
+    pub(super) connected: Counter,
+    pub(super) connect_failed: Counter,
+    /// Connections that are up now.
+    pub(super) up: Gauge,
+    /// Requests in flight now.
+    pub(super) outstanding: Gauge,
+}
+
+/// The writing half: belongs to the thread.
+#[derive(Debug)]
+pub(super) struct Samples {
+    pub(super) counts: Arc<Counts>,
+    pub(super) response: Recorder,
+    pub(super) service: Recorder,
+    pub(super) connect: Recorder,
+    pub(super) send_lag: Recorder,
+    pub(super) receive_lag: Recorder,
+}
+
+/// The reading half.
+#[derive(Clone, Debug)]
+pub(super) struct Readers {
+    pub(super) counts: Arc<Counts>,
+    pub(super) response: HistogramReader,
+    pub(super) service: HistogramReader,
+    pub(super) connect: HistogramReader,
+    pub(super) send_lag: HistogramReader,
+    pub(super) receive_lag: HistogramReader,
+}
+
+pub(super) fn samples() -> (Samples, Readers) {
+    let counts = Arc::new(Counts::default());
+    let [response, service, connect, send_lag, receive_lag] = [(); 5].map(|()| histogram());
+    let samples = Samples {
+        counts: Arc::clone(&counts),
+        response: response.0,
+        service: service.0,
+        connect: connect.0,
+        send_lag: send_lag.0,
+        receive_lag: receive_lag.0,
+    };
+    let readers = Readers {
+        counts,
+        response: response.1,
+        service: service.1,
+        connect: connect.1,
+        send_lag: send_lag.1,
+        receive_lag: receive_lag.1,
+    };
+    (samples, readers)
+}
+
+/// One histogram of all threads.
+pub(super) fn merged(readers: &[Readers], which: impl Fn(&Readers) -> &HistogramReader) -> HistogramSnapshot {
+    let mut all = HistogramSnapshot::default();
+    readers.iter().for_each(|reader| which(reader).add_to(&mut all));
+    all
+}
+
+/// The sum of a counter over all threads.
+pub(super) fn total(readers: &[Readers], which: impl Fn(&Counts) -> &Counter) -> u64 {
+    readers.iter().map(|reader| which(&reader.counts).get()).sum()
+}
