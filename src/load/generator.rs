@@ -211,11 +211,13 @@ impl<P: Protocol> Generator<P> {
             match self.links[line].protocol.answer(rest) {
                 Ok(Step::Partial { used }) => {
                     rest = &rest[used..];
+                    self.engine.received(line, used);
                     break;
                 }
                 Ok(Step::Answered { used, answer, last }) => {
                     rest = &rest[used..];
-                    if self.answered(io, line, &answer, used, last) {
+                    self.engine.received(line, used);
+                    if self.answered(io, line, &answer, last) {
                         return;
                     }
                 }
@@ -229,10 +231,10 @@ impl<P: Protocol> Generator<P> {
     }
 
     /// Takes an answer into account; says whether the connection is being replaced.
-    fn answered(&mut self, io: &mut Io, line: Line, answer: &Answer, bytes: usize, last: bool) -> bool {
+    fn answered(&mut self, io: &mut Io, line: Line, answer: &Answer, last: bool) -> bool {
         let now = io.clock();
         self.note(line, answer);
-        let after = self.engine.answered(line, now, io.now(), answer, bytes);
+        let after = self.engine.answered(line, now, io.now(), answer);
         let replace = last || after == After::Replace;
         if replace {
             self.replace(io, line);
@@ -287,7 +289,7 @@ impl<P: Protocol> Generator<P> {
         let Some(answer) = self.links[line].protocol.ended() else { return };
         let now = io.clock();
         self.note(line, &answer);
-        self.engine.answered(line, now, io.now(), &answer, 0);
+        self.engine.answered(line, now, io.now(), &answer);
     }
 
     fn note(&mut self, line: Line, answer: &Answer) {

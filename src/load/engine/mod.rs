@@ -224,20 +224,19 @@ impl Engine {
         }
     }
 
+    /// So many bytes of the answer to the connection's oldest request came.
+    pub(super) fn received(&self, line: Line, bytes: usize) {
+        if self.measures_oldest(line) {
+            self.samples.counts.received_bytes.add(bytes as u64);
+        }
+    }
+
     /// The oldest request of the connection was answered at `now`, by an answer that the generator could have seen
     /// since `seen`.
-    pub(super) fn answered(
-        &mut self,
-        line: Line,
-        now: Instant,
-        seen: Instant,
-        answer: &Answer,
-        bytes: usize,
-    ) -> After {
+    pub(super) fn answered(&mut self, line: Line, now: Instant, seen: Instant, answer: &Answer) -> After {
         let Some(flight) = self.places[line].in_flight.pop_front() else { return After::Stay };
         self.outstanding -= 1;
         if self.measures(flight.intended) {
-            self.samples.counts.received_bytes.add(bytes as u64);
             self.samples.receive_lag.record(nanos_of(now.since(seen)));
             match answer {
                 Answer::Good => {

@@ -33,7 +33,7 @@ impl Server {
 const BEGIN: Instant = Instant::from_millis(1_000);
 
 fn plan(pace: Pace, connections: usize) -> Plan {
-    let mut plan = Plan::new("127.0.0.1:1".parse::<crate::Address>().unwrap());
+    let mut plan = Plan::new("127.0.0.1:1".parse::<crate::error::Address>().unwrap());
     (plan.pace, plan.connections) = (pace, connections);
     (plan.warm_up, plan.duration) = (Duration::from_secs(1), Duration::from_secs(10));
     plan
@@ -60,7 +60,7 @@ fn simulate(plan: &Plan, mut server: Server) -> (Engine, Readers) {
         }
         while let Some((at, line)) = server.answers.front().copied().filter(|(at, _)| *at <= now) {
             server.answers.pop_front();
-            engine.answered(line, at, at, &Answer::Good, 64);
+            engine.answered(line, at, at, &Answer::Good);
         }
     }
     for line in 0..plan.connections {
@@ -140,7 +140,7 @@ fn a_late_generator_says_so_and_the_intended_starts_stay() {
     for _ in 0..2_000 {
         let ticket = engine.ready(now).unwrap();
         engine.sent(ticket, now, 1);
-        engine.answered(ticket.line, now, now, &Answer::Good, 1);
+        engine.answered(ticket.line, now, now, &Answer::Good);
         now += Duration::from_millis(1);
     }
     let lag = readers.send_lag.snapshot();
@@ -174,7 +174,7 @@ fn failures_count_as_the_whole_time_out() {
     let now = BEGIN + micros(10);
     let first = engine.ready(now).unwrap();
     engine.sent(first, now, 1);
-    engine.answered(first.line, now, now, &Answer::Refused("no".into()), 1);
+    engine.answered(first.line, now, now, &Answer::Refused("no".into()));
     let now = BEGIN + Duration::from_millis(1);
     let second = engine.ready(now).unwrap();
     engine.sent(second, now, 1);
@@ -237,12 +237,12 @@ fn a_connection_is_replaced_after_its_share_and_takes_no_more() {
         engine.sent(ticket, now, 1);
     }
     assert_eq!(engine.ready(now), None, "two in flight are its depth");
-    assert_eq!(engine.answered(0, now, now, &Answer::Good, 1), After::Stay);
+    assert_eq!(engine.answered(0, now, now, &Answer::Good), After::Stay);
     let ticket = engine.ready(now).unwrap();
     engine.sent(ticket, now, 1);
     assert_eq!(engine.ready(now), None, "the third is its last");
-    assert_eq!(engine.answered(0, now, now, &Answer::Good, 1), After::Stay);
-    assert_eq!(engine.answered(0, now, now, &Answer::Good, 1), After::Replace);
+    assert_eq!(engine.answered(0, now, now, &Answer::Good), After::Stay);
+    assert_eq!(engine.answered(0, now, now, &Answer::Good), After::Replace);
     engine.line_down(0, now);
     assert_eq!(engine.ready(now), None);
     engine.line_up(0, now);

@@ -1,0 +1,328 @@
+//! The load generator over real sockets: what it counts is what the target saw, and every way a target can fail it ends
+//! in a record with a sentence.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+use windlass::load::record::{Outcome, Verdict};
+use windlass::load::{
+    self, Answer, Draw, Echo, Malformed, Pace, Plan, Progress, Protocol, Run, Sizes, Spacing, Step,
+};
+use windlass::{Address, Cores, Event, Io, Listen, Running};
+
+/// An echo server that counts the bytes it was sent and the connections it saw.
+struct Server {
+    running: Option<Running>,
+    address: Address,
+    bytes: Arc<AtomicU64>,
+    accepted: Arc<AtomicU64>,
+}
+
+impl Server {
+    fn start(listen: Listen) -> Server {
+        let (bytes, accepted) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (seen, taken) = (Arc::clone(&bytes), Arc::clone(&accepted));
+        let running = Cores::new(1)
+            .listen(listen)
+            .start(move |_core| {
+                let (seen, taken) = (Arc::clone(&seen), Arc::clone(&taken));
+                move |io: &mut Io, event: Event<'_>| match event {
+                    Event::Accepted { .. } => drop(taken.fetch_add(1, Relaxed)),
+                    Event::Data { conn, bytes } => {
+                        seen.fetch_add(bytes.len() as u64, Relaxed);
+                        let _ = io.send(conn, bytes);
+                    }
+                    _ => {}
+                }
+            })
+            .expect("an echo server starts");
+        let address = running.addresses()[0].clone();
+        Server { running: Some(running), address, bytes, accepted }
+    }
+
+    fn tcp() -> Server {
+        Server::start(Listen::tcp("127.0.0.1:0"))
+    }
+
+    fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.shutdown(Duration::ZERO);
+            running.join().expect("the server ends well");
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn plan(target: &Address) -> Plan {
+    let mut plan = Plan::new(target.clone());
+    plan.connections = 8;
+    plan.pace = Pace::constant(2_000.0);
+    (plan.warm_up, plan.duration) = (Duration::from_millis(50), Duration::from_millis(300));
+    (plan.timeout, plan.connect_timeout) = (Duration::from_millis(400), Duration::from_secs(2));
+    plan.interval = Some(Duration::from_millis(50));
+    plan
+}
+
+fn echo() -> Echo {
+    Echo::new(Sizes::Fixed(64))
+}
+
+#[track_caller]
+fn assert_whole(run: &Run) {
+    assert_eq!((run.outcome, &run.failure), (Outcome::Complete, &None), "{:?}", run.failures);
+    let totals = &run.totals;
+    assert_eq!(totals.answered + totals.failed(), totals.asked);
+    assert_eq!(run.response.histogram.count(), totals.asked);
+    assert_eq!(run.service.histogram.count(), totals.asked - totals.unsent);
+    let over_time: u64 = run.intervals.iter().map(|interval| interval.response.histogram.count()).sum();
+    assert_eq!(over_time, totals.asked);
+    assert_eq!(run.intervals.iter().map(|interval| interval.answered).sum::<u64>(), totals.answered);
+}
+
+#[test]
+fn an_open_loop_asks_for_what_was_planned_and_counts_what_the_target_saw() {
+    let mut server = Server::tcp();
+    let run = load::run(&plan(&server.address), echo()).unwrap();
+    assert_whole(&run);
+    assert_eq!((run.totals.asked, run.totals.answered), (600, 600));
+    assert_eq!((run.totals.connected, run.connect.histogram.count()), (8, 8));
+    assert!(run.handshake.is_none());
+    server.stop();
+    // The warm-up's hundred are in what the target saw and not in what was counted.
+    assert_eq!((server.bytes.load(Relaxed), run.totals.sent_bytes), (700 * 64, 600 * 64));
+    assert_eq!(server.accepted.load(Relaxed), 8);
+}
+
+#[test]
+fn threads_share_connections_and_rate() {
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    (plan.threads, plan.connections) = (3, 10);
+    let run = load::run(&plan, echo()).unwrap();
+    assert_whole(&run);
+    assert_eq!((run.totals.asked, run.totals.connected), (600, 10));
+}
+
+#[test]
+fn unix_sockets_poisson_ramps_and_pipelines_are_answered_in_full() {
+    let folder = std::env::temp_dir().join(format!("windlass-load-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let server = Server::start(Listen::unix(folder.join("echo.sock")));
+    let mut plan = plan(&server.address);
+    plan.pace = Pace::Open { from_per_s: 500.0, to_per_s: 4_000.0, spacing: Spacing::Poisson };
+    plan.depth = 4;
+    let run = load::run(&plan, Echo::new("1..20000".parse().unwrap())).unwrap();
+    assert_whole(&run);
+    assert!((550..800).contains(&run.totals.asked), "{}", run.totals.asked);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_closed_loop_keeps_its_depth_in_flight() {
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    (plan.pace, plan.depth, plan.connections) = (Pace::Closed, 4, 2);
+    let run = load::run(&plan, echo()).unwrap();
+    assert_whole(&run);
+    assert!(run.totals.answered > 100 && run.totals.unsent == 0, "{:?}", run.totals);
+}
+
+#[test]
+fn connections_are_replaced_after_their_share() {
+    let mut server = Server::tcp();
+    let mut plan = plan(&server.address);
+    plan.reconnect_every = Some(10);
+    let run = load::run(&plan, echo()).unwrap();
+    assert_whole(&run);
+    server.stop();
+    let accepted = server.accepted.load(Relaxed);
+    assert!((70..=78).contains(&accepted), "700 requests, ten each, on eight connections: {accepted}");
+    assert_eq!(run.totals.connected, run.connect.histogram.count());
+}
+
+#[test]
+fn messages_larger_than_every_buffer_come_back_whole() {
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    plan.pace = Pace::constant(40.0);
+    let run = load::run(&plan, Echo::new(Sizes::Fixed(3 << 20))).unwrap();
+    assert_whole(&run);
+    assert_eq!(run.totals.received_bytes, run.totals.answered * (3 << 20));
+}
+
+#[test]
+fn a_stopped_run_keeps_what_it_measured() {
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    plan.duration = Duration::from_secs(100);
+    let mut running = load::start(&plan, echo()).unwrap();
+    let stopper = running.stopper();
+    let mut measured = 0;
+    while let Some(progress) = running.next() {
+        if let Progress::Measuring(_) = progress {
+            measured += 1;
+            stopper.stop();
+        }
+    }
+    assert!(measured >= 1);
+    let run = running.finish().unwrap();
+    assert_eq!((run.outcome, run.failure), (Outcome::Interrupted, None));
+    assert!(run.totals.answered > 10 && run.measured_s < 50.0, "{:?}", run.totals);
+}
+
+#[test]
+fn a_run_that_nobody_waits_for_ends() {
+    let mut server = Server::tcp();
+    drop(load::start(&plan(&server.address), echo()).unwrap());
+    server.stop();
+}
+
+#[track_caller]
+fn assert_failed(run: &Run, words: &str) {
+    let failure = run.failure.as_deref().unwrap_or_else(|| panic!("it did not fail: {:?}", run.totals));
+    assert!(failure.contains(words), "{failure}");
+    assert_eq!(run.outcome, Outcome::Failed);
+}
+
+#[test]
+fn a_target_that_refuses_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::from(listener.local_addr().unwrap());
+    drop(listener);
+    let run = load::run(&plan(&address), echo()).unwrap();
+    assert_failed(&run, &format!("cannot connect to {address}"));
+    assert_eq!(run.totals.asked, 0);
+    assert_eq!(run.generator.verdict, Verdict::Untrustworthy);
+}
+
+/// A target that does with each connection what `serve` does, on threads that end with the process.
+fn target(serve: impl Fn(std::net::TcpStream) + Send + Sync + 'static) -> Address {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::from(listener.local_addr().unwrap());
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = Arc::clone(&serve);
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_target_that_answers_nothing_is_found_out_by_the_time_out() {
+    let address = target(|mut stream| drop(std::io::copy(&mut stream, &mut std::io::sink())));
+    let mut plan = plan(&address);
+    plan.duration = Duration::from_secs(100);
+    let run = load::run(&plan, echo()).unwrap();
+    assert_failed(&run, "did not answer a single request within 400ms");
+}
+
+#[test]
+fn a_target_that_speaks_something_else_is_quoted() {
+    let address = target(|mut stream| {
+        let _ = stream.write_all(b"220 mail.example ESMTP\r\n");
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let mut plan = plan(&address);
+    plan.duration = Duration::from_secs(100);
+    let run = load::run(&plan, echo()).unwrap();
+    assert_failed(&run, "220 mail.example ESMTP");
+}
+
+#[test]
+fn a_target_that_hangs_up_unanswered_is_no_benchmark() {
+    let address = target(|mut stream| drop(stream.read(&mut [0; 8])));
+    let mut plan = plan(&address);
+    plan.duration = Duration::from_secs(100);
+    let run = load::run(&plan, echo()).unwrap();
+    assert_failed(&run, "without answering a single request");
+}
+
+#[test]
+fn a_target_that_vanishes_ends_the_run_and_keeps_what_came_before() {
+    let mut server = Server::tcp();
+    let mut plan = plan(&server.address);
+    plan.duration = Duration::from_secs(100);
+    let mut running = load::start(&plan, echo()).unwrap();
+    while let Some(progress) = running.next() {
+        if let Progress::Measuring(_) = progress {
+            server.stop();
+        }
+    }
+    let run = running.finish().unwrap();
+    assert_failed(&run, "is gone");
+    assert!(run.totals.answered > 10, "{:?}", run.totals);
+    assert!(run.totals.unsent > 1_000, "two seconds without a target: {:?}", run.totals);
+    assert!(run.measured_s < 50.0);
+}
+
+#[test]
+fn what_a_target_refuses_after_answering_well_is_in_the_distribution() {
+    #[derive(Clone)]
+    struct EveryTenth(u64, Echo);
+    impl Protocol for EveryTenth {
+        fn name(&self) -> &'static str {
+            "every tenth"
+        }
+        fn request(&mut self, draw: &mut Draw, out: &mut Vec<u8>) {
+            self.1.request(draw, out);
+        }
+        fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+            let step = self.1.answer(bytes)?;
+            Ok(match step {
+                Step::Answered { used, last, .. } => {
+                    self.0 += 1;
+                    let refused = Answer::Refused("every tenth".into());
+                    let answer = if self.0.is_multiple_of(10) { refused } else { Answer::Good };
+                    Step::Answered { used, answer, last }
+                }
+                partial => partial,
+            })
+        }
+    }
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    (plan.connections, plan.warm_up) = (1, Duration::ZERO);
+    let run = load::run(&plan, EveryTenth(0, echo())).unwrap();
+    assert_whole(&run);
+    assert_eq!((run.totals.answered, run.totals.refused), (540, 60));
+    assert_eq!((run.failures[0].reason.as_str(), run.failures[0].count), ("every tenth", 60));
+    assert!(
+        run.response.histogram.percentile(0.95).unwrap() >= 400_000_000,
+        "failures take the whole time-out"
+    );
+}
+
+#[test]
+fn a_protocol_that_panics_is_reported_and_ends_the_run() {
+    #[derive(Clone)]
+    struct Broken;
+    impl Protocol for Broken {
+        fn name(&self) -> &'static str {
+            "broken"
+        }
+        fn request(&mut self, _: &mut Draw, _: &mut Vec<u8>) {
+            panic!("no request today");
+        }
+        fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+            Ok(Step::Partial { used: bytes.len() })
+        }
+    }
+    let server = Server::tcp();
+    let error = load::run(&plan(&server.address), Broken).unwrap_err();
+    assert!(error.to_string().contains("no request today"), "{error}");
+}
+
+#[test]
+fn more_connections_than_descriptors_names_the_limit_and_the_command() {
+    let error = load::reserve_descriptors(usize::MAX / 4).unwrap_err().to_string();
+    assert!(error.contains("ulimit -n") && error.contains("descriptors"), "{error}");
+}
