@@ -31,6 +31,9 @@ mod verdict;
 
 pub use descriptors::reserve as reserve_descriptors;
 pub use plan::{Pace, Plan, Spacing, Waiting};
-pub use protocol::{Answer, Draw, Echo, MESSAGE_BYTES_MAX, Malformed, Protocol, Sizes, Step};
+pub use protocol::{
+    Answer, Draw, Echo, Http, HttpRequest, MESSAGE_BYTES_MAX, Malformed, Protocol, Redis, RedisCommands,
+    Sizes, Step,
+};
 pub use record::Run;
 pub use running::{Progress, Running, StopRun, run, start};

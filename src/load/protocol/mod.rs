@@ -3,9 +3,15 @@
 
 mod draw;
 mod echo;
+mod http;
+#[cfg(test)]
+mod pieces;
+mod redis;
 
 pub use draw::{Draw, MESSAGE_BYTES_MAX, Sizes};
 pub use echo::Echo;
+pub use http::{Http, HttpRequest};
+pub use redis::{Redis, RedisCommands};
 
 /// One connection's side of a protocol: writes requests, finds the ends of their answers.
 ///
@@ -107,4 +113,30 @@ pub(super) fn quote(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(SHOWN_BYTES_MAX)];
     let more = if bytes.len() > SHOWN_BYTES_MAX { "..." } else { "" };
     format!("\"{}{more}\"", shown.escape_ascii())
+}
+
+/// Behind the line that `bytes` begin with, or `None` if its end has not come. A line longer than `bytes_max`,
+/// its end included, is an error, in however many pieces it comes.
+pub(super) fn line_end(bytes: &[u8], bytes_max: usize) -> Result<Option<usize>, LineTooLong> {
+    let looked_at = &bytes[..bytes.len().min(bytes_max)];
+    match looked_at.iter().position(|byte| *byte == b'\n') {
+        Some(at) => Ok(Some(at + 1)),
+        None if looked_at.len() == bytes_max => Err(LineTooLong),
+        None => Ok(None),
+    }
+}
+
+/// A line has no end where one must be.
+#[derive(Debug)]
+pub(super) struct LineTooLong;
+
+/// A number in digits and nothing else; `None` if it is anything else, or too large.
+pub(super) fn decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0u64, |number, byte| match byte {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
 }
