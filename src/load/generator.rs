@@ -197,11 +197,13 @@ impl<P: Protocol> Generator<P> {
         self.up += 1;
         self.engine.line_up(line, now);
         self.connect(io);
-        self.start_due(io);
+        self.start_due(io, now, None);
     }
 
     fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) {
         let Some(&line) = self.lines.get(conn) else { return };
+        // What one read brought came together, and what is sent in return leaves together.
+        let now = io.clock();
         let mut rest = bytes;
         while !rest.is_empty() {
             if self.engine.in_flight(line) == 0 {
@@ -217,7 +219,7 @@ impl<P: Protocol> Generator<P> {
                 Ok(Step::Answered { used, answer, last }) => {
                     rest = &rest[used..];
                     self.engine.received(line, used);
-                    if self.answered(io, line, &answer, last) {
+                    if self.answered(io, line, now, &answer, last) {
                         return;
                     }
                 }
@@ -227,12 +229,11 @@ impl<P: Protocol> Generator<P> {
         if !rest.is_empty() {
             let _ = io.keep(conn, rest.len());
         }
-        self.start_due(io);
+        self.start_due(io, now, Some(line));
     }
 
     /// Takes an answer into account; says whether the connection is being replaced.
-    fn answered(&mut self, io: &mut Io, line: Line, answer: &Answer, last: bool) -> bool {
-        let now = io.clock();
+    fn answered(&mut self, io: &mut Io, line: Line, now: Instant, answer: &Answer, last: bool) -> bool {
         self.note(line, answer);
         let after = self.engine.answered(line, now, io.now(), answer);
         let replace = last || after == After::Replace;
@@ -299,24 +300,26 @@ impl<P: Protocol> Generator<P> {
         }
     }
 
-    /// Sends what is due, a burst at most, and arms the timer for what comes next.
-    fn start_due(&mut self, io: &mut Io) {
+    /// Sends what is due, a burst at most, and arms the timer for what comes next. `served` is the connection whose
+    /// event is being handled: what goes to it leaves when the handler returns, so it needs no time of its own.
+    fn start_due(&mut self, io: &mut Io, mut now: Instant, served: Option<Line>) {
         if !self.begun {
             return;
         }
-        let mut now = io.clock();
         for _ in 0..BURST_MAX {
             let Some(ticket) = self.engine.ready(now) else { break };
             let link = &mut self.links[ticket.line];
             self.out.clear();
             link.protocol.request(&mut self.draw, &mut self.out);
-            let Some(conn) = link.conn else { continue };
             self.engine.sent(ticket, now, self.out.len());
+            let Some(conn) = link.conn else { continue };
             if io.send(conn, &self.out).is_err() {
                 // What it refuses it would have to lose; the connection says so when it closes.
                 let _ = io.abort(conn);
             }
-            now = io.clock();
+            if served != Some(ticket.line) {
+                now = io.clock();
+            }
         }
         let due = self.engine.next_due(now);
         self.arm(io, due);
@@ -343,7 +346,8 @@ impl<P: Protocol> Handler for Generator<P> {
             Event::Closed { conn, reason } => self.closed(io, conn, reason),
             Event::Timer { tag: START, .. } => {
                 self.armed = None;
-                self.start_due(io);
+                let now = io.clock();
+                self.start_due(io, now, None);
             }
             Event::Timer { tag, .. } => {
                 self.to_connect.push_back(tag as Line);

@@ -14,6 +14,34 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Why the intended start
+//!
+//! Take a server that answers one request at a time in 0.1 ms, give it 1,000 requests a second for ten seconds, and
+//! let it stand still for one second in the middle. Whoever comes *i* ms after the standstill began waits for the
+//! rest of that second and for those who came before: 1,000 - 0.9 *i* ms. The worst hundred of the ten thousand are
+//! those up to *i* = 100, so the 99th percentile is **910 ms**, and the median 0.1 ms.
+//!
+//! A closed loop asks only after it was answered. It has one request in flight when the server stops, asks for nothing
+//! during the second, and reports one slow answer among ninety thousand: a 99th percentile of **0.1 ms**. It measured
+//! how the server treats somebody who waits for it, which is not what users do. Tests of this module run both against
+//! that server in virtual time and hold the figures to 1 %, whatever the number of connections.
+//!
+//! So each request has an *intended* start, set by the rate alone. Response time counts from there; service time, beside
+//! it, from the actual send. A request that waits for a free connection is waiting for the target. What the generator
+//! itself adds is measured apart, as [send lag](record::Generator::send_lag): from the moment a request could have been
+//! sent to the moment it was.
+//!
+//! # What a failure counts as
+//!
+//! A request that was refused, lost with its connection, not answered within [`Plan::timeout`] or never sent at all stands
+//! in the distribution with no less than that time-out. Otherwise a target that fails quickly would look fast, and one
+//! that fails slowly would look like nothing at all.
+//!
+//! # What is not told
+//!
+//! A percentile without ten samples beyond it. The 99.9th of a thousand requests is the one worst of them; ask for more
+//! requests.
 
 mod arrivals;
 mod descriptors;
