@@ -93,6 +93,9 @@ fn an_open_loop_asks_for_what_was_planned_and_counts_what_the_target_saw() {
     assert_whole(&run);
     assert_eq!((run.totals.asked, run.totals.answered), (600, 600));
     assert_eq!((run.totals.connected, run.connect.histogram.count()), (8, 8));
+    // Nothing that came after the end is in the rates, nor the time it took.
+    let covered: f64 = run.intervals.iter().map(|interval| interval.length_s).sum();
+    assert!(run.totals.answered_per_s <= 600.0 / 0.3 && covered >= 0.3, "{:?}", run.totals);
     assert!(run.handshake.is_none());
     server.stop();
     // The warm-up's hundred are in what the target saw and not in what was counted.

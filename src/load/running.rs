@@ -347,7 +347,7 @@ impl Running {
         let begin = self.clock.now() + BEGIN_AFTER;
         self.measure_from = begin + self.plan.warm_up;
         self.ending.started = SystemTime::now() + BEGIN_AFTER + self.plan.warm_up;
-        self.series.begin(self.measure_from);
+        self.series.begin(self.measure_from, self.measure_from + self.plan.duration);
         self.control.begin_ns.store(begin.as_nanos().max(1), Release);
         self.stage = Stage::Running;
     }

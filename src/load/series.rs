@@ -5,6 +5,7 @@ use super::record::Interval;
 use super::samples::{Counts, Readers, merged, total};
 use crate::metrics::{CoreView, HistogramSnapshot};
 use crate::time::Instant;
+use std::time::Duration;
 
 /// An interval that would be shorter than this share of the others is added to the one before it.
 const SHORTEST_SHARE: f64 = 0.5;
@@ -30,7 +31,17 @@ pub(super) struct Series {
     busy_before_ns: Vec<u64>,
     last: Seen,
     begin: Instant,
+    end: Instant,
     from: Instant,
+    in_time: Option<InTime>,
+}
+
+/// What was counted when the measured time was over: what came later says nothing about rates.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InTime {
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    pub(super) length: Duration,
 }
 
 impl Series {
@@ -42,18 +53,31 @@ impl Series {
             busy_before_ns: Vec::new(),
             last: Seen::default(),
             begin: Instant::FAR_FUTURE,
+            end: Instant::FAR_FUTURE,
             from: Instant::FAR_FUTURE,
+            in_time: None,
         }
     }
 
-    /// The measurement begins at `begin`, which is yet to come.
-    pub(super) fn begin(&mut self, begin: Instant) {
-        (self.begin, self.from) = (begin, begin);
+    /// The measurement begins at `begin`, which is yet to come, and lasts until `end`.
+    pub(super) fn begin(&mut self, begin: Instant, end: Instant) {
+        (self.begin, self.from, self.end) = (begin, begin, end);
     }
 
-    /// When the interval under way ends.
-    pub(super) fn boundary(&self, length: std::time::Duration) -> Instant {
-        self.from + length
+    /// When the interval under way ends: none reaches across the end of the measured time.
+    pub(super) fn boundary(&self, length: Duration) -> Instant {
+        let boundary = self.from + length;
+        if self.from < self.end { boundary.min(self.end) } else { boundary }
+    }
+
+    /// What was counted in time; `None` if nothing was.
+    pub(super) fn in_time(&self) -> Option<InTime> {
+        let now = InTime {
+            sent: self.last.sent,
+            answered: self.last.answered,
+            length: self.from.since(self.begin),
+        };
+        self.in_time.or((!now.length.is_zero()).then_some(now))
     }
 
     /// Connections that are up.
@@ -100,11 +124,15 @@ impl Series {
         };
         self.last = seen;
         self.from = now;
+        if now >= self.end && self.in_time.is_none() {
+            self.in_time = self.in_time();
+        }
         self.intervals.push(interval.clone());
         Some(interval)
     }
 
-    /// The run is over: ends the last interval, or adds what came in it to the one before if it is a mere rest.
+    /// The run is over: ends the last interval, or counts what came in it as part of the one before if it is a mere
+    /// rest.
     pub(super) fn close_last(&mut self, plan: &Plan, now: Instant) -> Option<Interval> {
         let last = self.close(plan, now)?;
         let whole = plan.interval().as_secs_f64();
@@ -114,7 +142,6 @@ impl Series {
         }
         self.intervals.pop();
         let before = &mut self.intervals[count - 2];
-        before.length_s += last.length_s;
         before.asked += last.asked;
         before.sent += last.sent;
         before.answered += last.answered;

@@ -2,11 +2,9 @@
 
 use super::faults::Faults;
 use super::plan::{Pace, Plan, Spacing, Waiting};
-use super::record::{
-    Arrivals, Generator, Host, Interval, Outcome, Run, SCHEMA_VERSION, Target, Totals, Workload,
-};
+use super::record::{Arrivals, Generator, Host, Outcome, Run, SCHEMA_VERSION, Target, Totals, Workload};
 use super::samples::{merged, total};
-use super::series::Series;
+use super::series::{InTime, Series};
 use super::verdict::{Evidence, judge};
 use crate::error::Address;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -142,16 +140,14 @@ fn workload(plan: &Plan) -> Workload {
 fn totals(plan: &Plan, series: &Series, measured: Duration) -> Totals {
     let readers = &series.readers;
     let (sent, unsent) = (total(readers, |c| &c.sent), total(readers, |c| &c.unsent));
-    // What was sent or answered after the end says nothing about the rate before it.
-    let within = |interval: &&Interval| interval.start_s < measured.as_secs_f64();
-    let in_time =
-        |which: fn(&Interval) -> u64| -> u64 { series.intervals.iter().filter(within).map(which).sum() };
-    let covered: f64 = series.intervals.iter().filter(within).map(|interval| interval.length_s).sum();
-    let rate = |count: f64, seconds: f64| if seconds > 0.0 { count / seconds } else { 0.0 };
+    let in_time = series.in_time();
+    let per_s = |count: fn(&InTime) -> u64| {
+        in_time.map_or(0.0, |in_time| count(&in_time) as f64 / in_time.length.as_secs_f64())
+    };
     let asked = sent + unsent;
     let asked_per_s = match plan.pace {
-        Pace::Open { .. } => rate(asked as f64, measured.as_secs_f64()),
-        Pace::Closed => rate(in_time(|interval| interval.sent) as f64, covered),
+        Pace::Open { .. } if !measured.is_zero() => asked as f64 / measured.as_secs_f64(),
+        _ => per_s(|in_time| in_time.sent),
     };
     Totals {
         asked,
@@ -166,8 +162,8 @@ fn totals(plan: &Plan, series: &Series, measured: Duration) -> Totals {
         sent_bytes: total(readers, |c| &c.sent_bytes),
         received_bytes: total(readers, |c| &c.received_bytes),
         asked_per_s,
-        sent_per_s: rate(in_time(|interval| interval.sent) as f64, covered),
-        answered_per_s: rate(in_time(|interval| interval.answered) as f64, covered),
+        sent_per_s: per_s(|in_time| in_time.sent),
+        answered_per_s: per_s(|in_time| in_time.answered),
     }
 }
 
