@@ -383,6 +383,9 @@ impl Io {
     /// that stopped in the midst of what it was lent (its queue was full, an answer had to be awaited) and can
     /// go on now. Nothing happens if nothing is kept or the connection is paused.
     ///
+    /// A handler that keeps something until it has room or an answer must [`pause`](Self::pause) the connection
+    /// meanwhile: a peer that ends its side has what is kept lent once more at once, and dropped after that.
+    ///
     /// # Errors
     /// [`Stale`] if the connection is gone.
     pub fn relend(&mut self, conn: Conn) -> Result<(), Stale> {

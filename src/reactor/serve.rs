@@ -4,6 +4,7 @@
 use super::Io;
 use super::event::{Event, Handler};
 use super::io::Lent;
+use super::notice::Notice;
 use super::receive::ReceiveBuffer;
 use crate::collections::{Conn, Handle};
 use crate::conn::{State, read_stop};
@@ -226,9 +227,20 @@ impl Io {
         } else if c.finishing {
             self.send_end(handle);
         }
+        self.drained_before_open(handle);
         self.metrics.connections_opened.add(1);
         self.watch(handle);
         self.call_for(handler, handle, Event::Opened { conn });
+    }
+
+    /// A send that was refused for memory before the connection opened left nothing queued whose flush would tell of
+    /// room. If the shortage is over, this does; if not, its end will.
+    fn drained_before_open(&mut self, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.backlogged && c.out.is_none() && c.read_stops & read_stop::MEMORY == 0 {
+            c.backlogged = false;
+            self.notices.push_back(Notice::Drained(handle));
+        }
     }
 
     /// Reads until the socket is empty or the budget used up, and hands on what came.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
-use windlass::{Cause, Config, Conn, Event, Io, SendError};
+use windlass::{Cause, Config, Conn, Connect, Event, Io, SendError};
 
 #[test]
 fn two_thousand_peers_that_never_read_stay_within_the_memory_bound() {
@@ -131,6 +131,21 @@ fn a_shortage_ends_for_everybody_when_its_cause_goes() {
     assert_eq!(rig.reactor.io().queued(other), 0);
 }
 
+#[test]
+fn a_send_refused_for_memory_while_connecting_is_drained_once_it_opens() {
+    let (mut rig, _peers, [hog, _]) = short_of_memory(false);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connecting = rig.reactor.io().connect(Connect::to(listener.local_addr().unwrap())).unwrap();
+    assert_eq!(rig.reactor.io().send(connecting, &[1; 70_000]), Err(SendError::Full));
+    // The shortage is over before the connection opens.
+    rig.reactor.io().abort(hog);
+    let mut script = echo_of_known();
+    rig.settle(&mut script);
+    let seen = |wanted: Seen| script.log.iter().position(|seen| *seen == wanted);
+    let (opened, drained) = (seen(Seen::Opened(connecting)), seen(Seen::Drained(connecting)));
+    assert!(opened.is_some() && drained > opened, "{:?}", script.log);
+}
+
 /// Connections that it has not seen open are no offence to it.
 struct Known {
     log: Vec<Seen>,
@@ -147,6 +162,7 @@ impl windlass::Handler for Known {
                 self.log.push(Seen::Data(conn, bytes.to_vec()));
                 io.send(conn, bytes).unwrap();
             }
+            Event::Opened { conn, .. } => self.log.push(Seen::Opened(conn)),
             Event::Drained { conn } => self.log.push(Seen::Drained(conn)),
             Event::Closed { conn, reason } => self.log.push(Seen::Closed(conn, reason.cause())),
             _ => {}
