@@ -290,6 +290,19 @@ fn nginx_closes_connections_and_they_are_replaced() {
 }
 
 #[test]
+fn requests_behind_a_last_answer_are_lost_with_a_reason() {
+    let locations = "location = /third { keepalive_requests 3; return 200 hello; }";
+    let Some(server) = Server::nginx("behind", locations) else { return };
+    let mut plan = plan(&server);
+    (plan.pace, plan.depth) = (Pace::Closed, 4);
+    let run = load::run(&plan, get("/third")).unwrap();
+    assert_eq!(run.outcome, Outcome::Complete, "{:?}", run.failure);
+    assert!(run.totals.answered > 100 && run.totals.lost > 10, "{:?}", run.totals);
+    let told: u64 = run.failures.iter().map(|kind| kind.count).sum();
+    assert_eq!(told, run.totals.failed(), "every failure has a reason: {:?}", run.failures);
+}
+
+#[test]
 fn statuses_of_failure_are_refusals_by_status() {
     let Some(server) = Server::nginx("refusals", "location = /busy { return 503; }") else { return };
     for (path, reason) in [("/nothing-here", "HTTP 404"), ("/busy", "HTTP 503")] {
