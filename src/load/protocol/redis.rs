@@ -8,10 +8,10 @@ use crate::error::Error;
 use std::sync::Arc;
 
 /// The most keys to draw from: their numbers have 12 digits.
-pub const KEYS_MAX: u64 = 1_000_000_000_000;
+const KEYS_MAX: u64 = 1_000_000_000_000;
 
 /// The longest prefix of a key, in bytes.
-pub const KEY_PREFIX_BYTES_MAX: usize = 4096;
+const KEY_PREFIX_BYTES_MAX: usize = 4096;
 
 /// Every key's number has as many digits, as those of `redis-benchmark`, so that all keys are equally long.
 const KEY_DIGITS: usize = 12;
