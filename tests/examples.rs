@@ -25,6 +25,17 @@ fn echo_sends_back_what_comes_in() {
     assert_eq!(echo, "over and out");
 }
 
+#[cfg(feature = "load")]
+#[test]
+fn load_protocol_gets_every_sum_right() {
+    let outcome = process::run_to_end("load_protocol", &["--rate", "2000", "--seconds", "0.5"]);
+    let told = String::from_utf8_lossy(&outcome.stdout);
+    assert!(outcome.status.success(), "{told}{}", String::from_utf8_lossy(&outcome.stderr));
+    assert!(told.contains("1000 sums asked for, 1000 answered, 0 failed\n"), "{told}");
+    assert!(told.contains("\np99 ") && told.contains("\ngenerator: "), "{told}");
+    assert!(!told.contains("p99.9"), "one sample in a thousand is no percentile: {told}");
+}
+
 #[test]
 fn what_an_example_does_not_understand_it_says_and_ends_with_2() {
     for wrong in [["--listen", "nowhere"], ["--cores", "many"], ["--speed", "7"]] {

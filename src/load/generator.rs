@@ -246,6 +246,9 @@ impl<P: Protocol> Generator<P> {
     /// Closes a connection that has done its share and opens the next. What is still to come of the old one, its end
     /// included, is nobody's business any more.
     fn replace(&mut self, io: &mut Io, line: Line) {
+        // Pipelined behind an answer that was the last.
+        let unanswered = self.engine.measured_in_flight(line) as u64;
+        self.faults.count("connection lost: closed by the target, as its last answer had said", unanswered);
         if let Some(conn) = self.links[line].conn.take() {
             self.lines.remove(conn);
             let _ = io.close(conn);

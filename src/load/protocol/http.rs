@@ -41,8 +41,6 @@ const BODY_BYTES_MAX: u64 = 1 << 40;
 pub struct Http {
     request: Arc<[u8]>,
     rules: Rules,
-    /// Requests without an answer.
-    owed: u64,
     /// Whose body is being skipped.
     answering: Option<Head>,
 }
@@ -73,7 +71,7 @@ impl Http {
     pub fn new(request: &HttpRequest) -> Result<Http, Error> {
         let bytes = request.encode()?;
         let rules = Rules { bodiless: request.method == "HEAD", closes: request.closes() };
-        Ok(Http { request: bytes.into(), rules, owed: 0, answering: None })
+        Ok(Http { request: bytes.into(), rules, answering: None })
     }
 }
 
@@ -213,14 +211,10 @@ impl Protocol for Http {
     }
 
     fn request(&mut self, _draw: &mut Draw, out: &mut Vec<u8>) {
-        self.owed += 1;
         out.extend_from_slice(&self.request);
     }
 
     fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
-        if self.owed == 0 {
-            return Err(Malformed(format!("the target sent {} without having been asked", quote(bytes))));
-        }
         let mut used = 0;
         loop {
             let Some(head) = &mut self.answering else {
@@ -239,14 +233,12 @@ impl Protocol for Http {
             }
             let (answer, last) = (head.answer(), head.last);
             self.answering = None;
-            self.owed -= 1;
             return Ok(Step::Answered { used, answer, last });
         }
     }
 
     fn ended(&mut self) -> Option<Answer> {
         let head = self.answering.take_if(|head| head.body.ends_with_the_connection())?;
-        self.owed -= 1;
         Some(head.answer())
     }
 }

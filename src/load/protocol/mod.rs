@@ -49,7 +49,7 @@ pub trait Protocol: Clone + Send + 'static {
     /// Appends one request to `out`. Whatever is left to chance comes from `draw`, so that a seed repeats it.
     fn request(&mut self, draw: &mut Draw, out: &mut Vec<u8>);
 
-    /// Looks at what has come for the oldest request not answered yet.
+    /// Looks at what has come for the oldest request not answered yet. Nothing is shown while there is none.
     ///
     /// What a [`Step::Partial`] has not used stands at the front of the next call, with something new behind it: at
     /// most 64 KiB of it, so long bodies must be used as they come.

@@ -29,7 +29,7 @@ impl Found {
 }
 
 /// Sends `requests` requests, then receives `bytes` in pieces of the lengths `cuts`, over and over; in one piece if
-/// there are none. Ends early where an answer is the last.
+/// there are none. Ends where every request has its answer, or one is the last.
 pub(super) fn feed<P: Protocol>(mut protocol: P, requests: usize, bytes: &[u8], cuts: &[usize]) -> Found {
     let (mut draw, mut sent) = (Draw::seeded(1), Vec::new());
     (0..requests).for_each(|_| protocol.request(&mut draw, &mut sent));
@@ -37,7 +37,7 @@ pub(super) fn feed<P: Protocol>(mut protocol: P, requests: usize, bytes: &[u8], 
     let (mut done, mut come, mut found) = (0, 0, Found::default());
     while come < bytes.len() {
         come = cuts.next().map_or(bytes.len(), |piece| bytes.len().min(come + piece));
-        while done < come && !(found.answers.len() == requests && requests > 0) {
+        while done < come && found.answers.len() < requests {
             match protocol.answer(&bytes[done..come]) {
                 Ok(Step::Partial { used }) => {
                     done += used;

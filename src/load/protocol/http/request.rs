@@ -1,6 +1,6 @@
 //! The request: from a URL (RFC 3986) or from parts, checked and encoded.
 
-use super::super::draw::MESSAGE_BYTES_MAX;
+use super::super::MESSAGE_BYTES_MAX;
 use crate::error::Error;
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
