@@ -47,6 +47,8 @@ mod arrivals;
 mod descriptors;
 mod engine;
 mod faults;
+#[cfg(test)]
+mod fixture;
 mod generator;
 pub mod plan;
 mod protocol;
@@ -54,7 +56,9 @@ pub mod record;
 mod running;
 mod samples;
 mod series;
+mod slo;
 mod summary;
+pub mod units;
 mod verdict;
 
 pub use descriptors::reserve as reserve_descriptors;
@@ -65,3 +69,4 @@ pub use protocol::{
 };
 pub use record::Run;
 pub use running::{Progress, Running, StopRun, run, start};
+pub use slo::{OBJECTIVES_MAX, Slo};
