@@ -368,6 +368,29 @@ pub struct Search {
     pub missed_per_s: Option<f64>,
     /// Every run of the search, in order.
     pub probes: Vec<Probe>,
+    /// How it ended.
+    pub ended: SearchEnd,
+    /// What it found, in a sentence.
+    pub sentence: String,
+}
+
+/// How a search ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchEnd {
+    /// Somebody stopped it.
+    #[default]
+    Interrupted,
+    /// `kept_per_s` is the answer, within 3 %.
+    Found,
+    /// The fastest pace there is was kept.
+    NeverMissed,
+    /// The slowest rate at which the objectives can be judged missed them.
+    NeverKept,
+    /// The generator could not go faster; what was kept is a lower bound.
+    GeneratorLimited,
+    /// The runs contradicted each other until there had been too many; what was kept is a lower bound.
+    TooManyProbes,
 }
 
 /// One run of a search.
@@ -385,7 +408,7 @@ pub struct Probe {
     pub p999_ns: Option<u64>,
     /// Whether it kept the objectives and the rate.
     pub kept: bool,
-    /// What this run was for: `doubling`, `bisecting`, `confirming`.
+    /// What this run was for: `doubling`, `halving`, `bisecting`, `confirming`.
     pub stage: String,
     /// Why it missed; empty if it did not.
     pub reason: String,
