@@ -55,6 +55,7 @@ mod protocol;
 pub mod record;
 mod running;
 mod samples;
+mod search;
 mod series;
 mod slo;
 mod summary;
@@ -69,4 +70,5 @@ pub use protocol::{
 };
 pub use record::Run;
 pub use running::{Progress, Running, StopRun, run, start};
+pub use search::{RateSearch, RateToTry, Stage};
 pub use slo::{OBJECTIVES_MAX, Slo};
