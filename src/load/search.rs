@@ -128,8 +128,7 @@ impl RateSearch {
         }
         let samples = objectives.iter().map(Slo::samples_min).max().unwrap_or(1);
         let judged_per_s = samples as f64 / duration.as_secs_f64() * JUDGED_MARGIN;
-        // Written so that a division by zero is refused too.
-        if !(judged_per_s <= RATE_MAX) {
+        if judged_per_s > RATE_MAX {
             return Err(Error::Config(format!(
                 "runs of {duration:?} are too short to judge the objectives at any rate: {samples} samples are needed"
             )));
