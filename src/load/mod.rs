@@ -50,6 +50,7 @@ mod faults;
 #[cfg(test)]
 mod fixture;
 mod generator;
+mod host;
 pub mod plan;
 mod protocol;
 pub mod record;
@@ -63,6 +64,7 @@ pub mod units;
 mod verdict;
 
 pub use descriptors::reserve as reserve_descriptors;
+pub use host::reference_round_trip_ns;
 pub use plan::{Pace, Plan, Spacing, Waiting};
 pub use protocol::{
     Answer, Draw, Echo, Http, HttpRequest, MESSAGE_BYTES_MAX, Malformed, Protocol, Redis, RedisCommands,
