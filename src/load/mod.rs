@@ -44,6 +44,7 @@
 //! requests.
 
 mod arrivals;
+mod compare;
 mod descriptors;
 mod engine;
 mod faults;
@@ -63,6 +64,7 @@ mod summary;
 pub mod units;
 mod verdict;
 
+pub use compare::{COMPARED_INTERVALS_MIN, compare};
 pub use descriptors::reserve as reserve_descriptors;
 pub use host::reference_round_trip_ns;
 pub use plan::{Pace, Plan, Spacing, Waiting};
