@@ -32,6 +32,7 @@ impl Host {
             governor: read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
             memory_bytes: fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_bytes(&text)),
             reference_round_trip_ns: Vec::new(),
+            processor_wait_fraction: None,
         }
     }
 }

@@ -45,6 +45,7 @@
 
 mod arrivals;
 mod compare;
+mod crowding;
 mod descriptors;
 mod engine;
 mod faults;
@@ -53,6 +54,7 @@ mod fixture;
 mod generator;
 mod host;
 pub mod plan;
+mod profile;
 mod protocol;
 pub mod record;
 mod running;
@@ -65,9 +67,11 @@ pub mod units;
 mod verdict;
 
 pub use compare::{COMPARED_INTERVALS_MIN, compare};
+pub use crowding::Crowding;
 pub use descriptors::reserve as reserve_descriptors;
 pub use host::reference_round_trip_ns;
 pub use plan::{Pace, Plan, Spacing, Waiting};
+pub use profile::{Profile, Sampler, Traffic};
 pub use protocol::{
     Answer, Draw, Echo, Http, HttpRequest, MESSAGE_BYTES_MAX, Malformed, Protocol, Redis, RedisCommands,
     Sizes, Step,

@@ -84,6 +84,9 @@ pub struct Host {
     /// Round trip of one byte between two threads over loopback, measured before and after the run: the machine's
     /// own speed, by which runs on different days can be told apart from servers that changed.
     pub reference_round_trip_ns: Vec<u64>,
+    /// Largest share of the run, 0 to 1, that a thread of the generator's process was ready to run and had to wait
+    /// for a processor: how much other programs were in its way.
+    pub processor_wait_fraction: Option<f64>,
 }
 
 /// What was measured.
