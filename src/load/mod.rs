@@ -53,6 +53,7 @@ mod faults;
 mod fixture;
 mod generator;
 mod host;
+mod json;
 pub mod plan;
 mod profile;
 mod protocol;

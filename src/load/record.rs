@@ -214,7 +214,7 @@ pub struct FailureKind {
 
 /// A distribution of times: the summary that people read, and the buckets it was computed from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "DistributionFields", into = "DistributionFields")]
+#[serde(try_from = "DistributionFields", into = "DistributionFields")]
 pub struct Distribution {
     /// The buckets, in nanoseconds.
     pub histogram: HistogramSnapshot,
@@ -282,9 +282,18 @@ impl From<Distribution> for DistributionFields {
     }
 }
 
-impl From<DistributionFields> for Distribution {
-    fn from(fields: DistributionFields) -> Distribution {
-        HistogramSnapshot::from_buckets(fields.buckets, fields.max_ns.unwrap_or(0)).into()
+/// More samples than this are no measurement, and would overflow the sums that are made of them.
+const SAMPLES_MAX: u64 = 1 << 53;
+
+impl TryFrom<DistributionFields> for Distribution {
+    type Error = String;
+
+    fn try_from(fields: DistributionFields) -> Result<Distribution, String> {
+        let count = fields.buckets.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+        if count > SAMPLES_MAX {
+            return Err(format!("a distribution of {count} samples is no measurement"));
+        }
+        Ok(HistogramSnapshot::from_buckets(fields.buckets, fields.max_ns.unwrap_or(0)).into())
     }
 }
 
