@@ -44,24 +44,40 @@
 //! requests.
 
 mod arrivals;
+mod compare;
+mod crowding;
 mod descriptors;
 mod engine;
 mod faults;
+#[cfg(test)]
+mod fixture;
 mod generator;
+mod host;
+mod json;
 pub mod plan;
+mod profile;
 mod protocol;
 pub mod record;
 mod running;
 mod samples;
+mod search;
 mod series;
+mod slo;
 mod summary;
+pub mod units;
 mod verdict;
 
+pub use compare::{COMPARED_INTERVALS_MIN, compare};
+pub use crowding::Crowding;
 pub use descriptors::reserve as reserve_descriptors;
+pub use host::reference_round_trip_ns;
 pub use plan::{Pace, Plan, Spacing, Waiting};
+pub use profile::{Profile, Sampler, Traffic};
 pub use protocol::{
     Answer, Draw, Echo, Http, HttpRequest, MESSAGE_BYTES_MAX, Malformed, Protocol, Redis, RedisCommands,
     Sizes, Step,
 };
 pub use record::Run;
 pub use running::{Progress, Running, StopRun, run, start};
+pub use search::{RateSearch, RateToTry, Stage};
+pub use slo::{OBJECTIVES_MAX, Slo};

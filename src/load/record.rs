@@ -84,6 +84,9 @@ pub struct Host {
     /// Round trip of one byte between two threads over loopback, measured before and after the run: the machine's
     /// own speed, by which runs on different days can be told apart from servers that changed.
     pub reference_round_trip_ns: Vec<u64>,
+    /// Largest share of the run, 0 to 1, that a thread of the generator's process was ready to run and had to wait
+    /// for a processor: how much other programs were in its way.
+    pub processor_wait_fraction: Option<f64>,
 }
 
 /// What was measured.
@@ -211,7 +214,7 @@ pub struct FailureKind {
 
 /// A distribution of times: the summary that people read, and the buckets it was computed from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "DistributionFields", into = "DistributionFields")]
+#[serde(try_from = "DistributionFields", into = "DistributionFields")]
 pub struct Distribution {
     /// The buckets, in nanoseconds.
     pub histogram: HistogramSnapshot,
@@ -279,9 +282,18 @@ impl From<Distribution> for DistributionFields {
     }
 }
 
-impl From<DistributionFields> for Distribution {
-    fn from(fields: DistributionFields) -> Distribution {
-        HistogramSnapshot::from_buckets(fields.buckets, fields.max_ns.unwrap_or(0)).into()
+/// More samples than this are no measurement, and would overflow the sums that are made of them.
+const SAMPLES_MAX: u64 = 1 << 53;
+
+impl TryFrom<DistributionFields> for Distribution {
+    type Error = String;
+
+    fn try_from(fields: DistributionFields) -> Result<Distribution, String> {
+        let count = fields.buckets.iter().fold(0u64, |sum, (_, count)| sum.saturating_add(*count));
+        if count > SAMPLES_MAX {
+            return Err(format!("a distribution of {count} samples is no measurement"));
+        }
+        Ok(HistogramSnapshot::from_buckets(fields.buckets, fields.max_ns.unwrap_or(0)).into())
     }
 }
 
@@ -368,6 +380,29 @@ pub struct Search {
     pub missed_per_s: Option<f64>,
     /// Every run of the search, in order.
     pub probes: Vec<Probe>,
+    /// How it ended.
+    pub ended: SearchEnd,
+    /// What it found, in a sentence.
+    pub sentence: String,
+}
+
+/// How a search ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchEnd {
+    /// Somebody stopped it.
+    #[default]
+    Interrupted,
+    /// `kept_per_s` is the answer, within 3 %.
+    Found,
+    /// The fastest pace there is was kept.
+    NeverMissed,
+    /// The slowest rate at which the objectives can be judged missed them.
+    NeverKept,
+    /// The generator could not go faster; what was kept is a lower bound.
+    GeneratorLimited,
+    /// The runs contradicted each other until there had been too many; what was kept is a lower bound.
+    TooManyProbes,
 }
 
 /// One run of a search.
@@ -385,7 +420,7 @@ pub struct Probe {
     pub p999_ns: Option<u64>,
     /// Whether it kept the objectives and the rate.
     pub kept: bool,
-    /// What this run was for: `doubling`, `bisecting`, `confirming`.
+    /// What this run was for: `doubling`, `halving`, `bisecting`, `confirming`.
     pub stage: String,
     /// Why it missed; empty if it did not.
     pub reason: String,
