@@ -5,6 +5,7 @@
 pub mod plan;
 mod protocol;
 pub mod record;
+pub mod report;
 
 pub use plan::{Pace, Plan, Spacing, Waiting};
 pub use protocol::{Answer, Draw, Echo, Malformed, Protocol, Sizes, Step};
