@@ -15,6 +15,12 @@ const LINE: f64 = 18.0;
 /// Space between panels.
 const BETWEEN: f64 = 16.0;
 
+/// Height of the labels below the panels.
+const BELOW: f64 = 46.0;
+
+/// Height of those labels and a legend of one line.
+const AROUND: f64 = BELOW + 30.0;
+
 /// How large a chart is drawn, in SVG units; text is 12 of them high.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Size {
@@ -122,6 +128,8 @@ pub(super) struct Chart {
     pub panels: Vec<Panel>,
     /// Places that tell their values, in order.
     pub hits: Vec<Hit>,
+    /// The height of its panels, if it is not to be as high as others.
+    pub height: Option<f64>,
 }
 
 /// A rectangle of the drawing.
@@ -140,13 +148,14 @@ pub(super) struct Area {
 impl Chart {
     /// A chart with a single panel.
     pub fn single(x: Axis, y: Axis, layers: Vec<Layer>) -> Chart {
-        Chart { x, panels: vec![Panel { y, share: 1.0, layers }], hits: Vec::new() }
+        Chart { x, panels: vec![Panel { y, share: 1.0, layers }], hits: Vec::new(), height: None }
     }
 
     /// Draws it. `id` is unique in the document; `title` and `describe` are for those who cannot see it.
     pub fn draw(&self, out: &mut Markup, size: Size, id: &str, title: &str, describe: &str) {
         let (title_id, describe_id) = (format!("{id}-title"), format!("{id}-desc"));
         let labelled_by = format!("{title_id} {describe_id}");
+        let size = Size { height: self.height.map_or(size.height, |height| height + AROUND), ..size };
         let view_box = format!("0 0 {} {}", Px(size.width), Px(size.height));
         out.open(
             "svg",
@@ -205,7 +214,7 @@ impl Chart {
         };
         let left = 34.0 + self.panels.iter().map(widest).fold(0.0, f64::max).min(size.width / 3.0);
         let gaps = BETWEEN * self.panels.len().saturating_sub(1) as f64;
-        let height = (size.height - top - 46.0 - gaps).max(40.0);
+        let height = (size.height - top - BELOW - gaps).max(40.0);
         let shares: f64 = self.panels.iter().map(|panel| panel.share).sum();
         let mut from = top;
         let place = |panel: &Panel| {

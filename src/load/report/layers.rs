@@ -127,7 +127,7 @@ impl Key<'_> {
                 let (low, high) = self.ends(cells);
                 SHADES as f64 * 16.0 + text_width(&low) + text_width(&high) + 16.0
             }
-            Layer::Marks { .. } => 10.0,
+            Layer::Marks { .. } => 16.0,
             Layer::Bars { .. } | Layer::Band { .. } => 16.0,
             _ => 30.0,
         }
@@ -139,7 +139,7 @@ impl Key<'_> {
             Layer::Cells(cells) => self.draw_ramp(out, cells, x, y),
             Layer::Band { .. } => draw_box(out, "band", x, y),
             Layer::Bars { series, .. } => draw_box(out, &format!("bars s{series}"), x, y),
-            Layer::Marks { series, shape, .. } => draw_marks(out, *series, *shape, &[(x + 5.0, y)]),
+            Layer::Marks { series, shape, .. } => draw_marks(out, *series, *shape, &[(x + 8.0, y)]),
             Layer::Line(line) => {
                 draw_path(out, &line.class(), &format!("M{} {}h30", Px(x), Px(y)));
                 if line.style == Style::Marked {
@@ -401,7 +401,7 @@ fn draw_marks(out: &mut Markup, series: usize, shape: Shape, points: &[(f64, f64
     for (x, y) in points {
         let _ = match shape {
             Shape::Disc | Shape::Ring => {
-                let r = if shape == Shape::Ring { 2.4 * m } else { m };
+                let r = if shape == Shape::Ring { 2.0 * m } else { m };
                 write!(
                     path,
                     "M{} {}a{2} {2} 0 1 0 {3} 0a{2} {2} 0 1 0 -{3} 0",

@@ -185,7 +185,9 @@ fn circumstances(out: &mut Markup, run: &Run) {
     } else {
         let mut made = Table::new(&["what happened", "how often"]);
         made.rows.extend(run.failures.iter().map(|kind| vec![kind.reason.clone(), count(kind.count)]));
+        out.open("div", &[("class", &"texts")]);
         table(out, &made, "Failures, most frequent first");
+        out.close();
     }
     out.close();
     out.close();

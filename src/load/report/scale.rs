@@ -102,6 +102,10 @@ impl Scale {
             let slack = step * 1e-9;
             let first = ((self.from - slack) / step).ceil() as i64;
             let last = ((self.to + slack) / step).floor() as i64;
+            if last < first {
+                // No round number lies on the axis: its ends have to do.
+                return vec![self.from, self.to];
+            }
             if last.saturating_sub(first) < most as i64 {
                 return (first..=last).map(|index| index as f64 * step).collect();
             }

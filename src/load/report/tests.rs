@@ -115,8 +115,8 @@ fn verdicts_come_before_figures_and_figures_before_plots() {
     let page = page(&run, None);
     let order = [
         "FAILED",
-        "MISS",
         "PASS",
+        "MISS",
         "TRUSTWORTHY",
         "WORSE",
         "WARNING",

@@ -7,6 +7,9 @@ use super::super::units::{rate, ratio, time, utc};
 use super::{Figure, Plot, Table};
 use crate::load::record::{Change, ComparedFigure, Run};
 
+/// Height of a row, in SVG units.
+const ROW: f64 = 42.0;
+
 /// The comparison of a run, if one was asked for.
 pub(super) fn figure(run: &Run) -> Option<Figure> {
     const TITLE: &str = "Comparison with the baseline";
@@ -36,6 +39,7 @@ pub(super) fn figure(run: &Run) -> Option<Figure> {
     let x = Axis::new("ratio to the baseline: left of 1 is less, right of 1 is more", scale, Unit::Ratio);
     let y = Axis::new("", Scale::linear(-0.5, end), Unit::Names(names));
     let mut chart = Chart::single(x, y, layers);
+    chart.height = Some(ROW * figures.len() as f64);
     let hit = |(index, figure): (usize, &&ComparedFigure)| Hit {
         x: (scale.from, scale.to),
         y: Some((row(index) - 0.5, row(index) + 0.5)),

@@ -200,7 +200,7 @@ pub(super) fn generator(run: &Run, columns: &Columns) -> Option<Figure> {
             number(columns.merged.len() as f64) + " columns.",
         ),
         notes,
-        views: vec![("", Chart { x: columns.axis(), panels, hits })],
+        views: vec![("", Chart { x: columns.axis(), panels, hits, height: None })],
         table,
     }))
 }
