@@ -1,13 +1,13 @@
 //! A chart: axes, panels one above the other, a legend, and places that tell their values. It draws itself as SVG
 //! at any size; what is inside of a panel is drawn by the layers.
 
-use super::layers::{Layer, Place};
+use super::layers::{Layer, Place, draw_notes, level_width};
 use super::markup::{Markup, Px};
 use super::scale::Scale;
 use super::units;
 
 /// Width of a character of the labels, in SVG units: an upper estimate for a proportional face of 12 units.
-const CHARACTER: f64 = 6.9;
+const CHARACTER: f64 = 6.6;
 
 /// Height of a line of labels.
 const LINE: f64 = 18.0;
@@ -143,6 +143,8 @@ pub(super) struct Area {
     pub width: f64,
     /// Height.
     pub height: f64,
+    /// Free room right of it.
+    pub margin: f64,
 }
 
 impl Chart {
@@ -193,13 +195,14 @@ impl Chart {
         let (mut x, mut y) = (10.0, 14.0);
         out.open("g", &[("class", &"legend")]);
         for key in keys {
-            let width = key.sample_width() + 8.0 + text_width(&key.name) + 14.0;
+            let name = fitted(key.name, size.width - key.sample_width() - 40.0);
+            let width = key.sample_width() + 8.0 + text_width(&name) + 14.0;
             if x > 10.0 && x + width > size.width {
                 (x, y) = (10.0, y + LINE);
             }
             key.draw_sample(out, x, y);
             let text_x = x + key.sample_width() + 8.0;
-            out.element("text", &[("x", &Px(text_x)), ("y", &Px(y + 4.0))], &key.name);
+            out.element("text", &[("x", &Px(text_x)), ("y", &Px(y + 4.0))], name);
             x += width;
         }
         out.close();
@@ -213,6 +216,9 @@ impl Chart {
             labels.iter().map(|(_, label)| text_width(label)).fold(0.0, f64::max)
         };
         let left = 34.0 + self.panels.iter().map(widest).fold(0.0, f64::max).min(size.width / 3.0);
+        let words = self.panels.iter().map(|panel| level_width(&panel.layers)).fold(0.0, f64::max);
+        // Where there is room, words stand beside the panel and not on top of lines.
+        let margin = if words <= size.width / 5.0 { words.max(22.0) } else { 22.0 };
         let gaps = BETWEEN * self.panels.len().saturating_sub(1) as f64;
         let height = (size.height - top - BELOW - gaps).max(40.0);
         let shares: f64 = self.panels.iter().map(|panel| panel.share).sum();
@@ -221,8 +227,9 @@ impl Chart {
             let area = Area {
                 left,
                 top: from,
-                width: size.width - left - 22.0,
+                width: size.width - left - margin,
                 height: height * panel.share / shares,
+                margin,
             };
             from += area.height + BETWEEN;
             area
@@ -259,9 +266,10 @@ impl Chart {
         for layer in panel.layers.iter().filter(|layer| !layer.is_backdrop()) {
             layer.draw(out, place);
         }
-        super::layers::draw_notes(out, &panel.layers, place);
+        draw_notes(out, &panel.layers, place);
         out.open("g", &[("class", &"ticks y")]);
         for (value, label) in rows {
+            let label = fitted(&label, area.left - 28.0);
             out.element("text", &[("x", &Px(area.left - 7.0)), ("y", &Px(place.y(value) + 4.0))], label);
         }
         out.close();
@@ -327,6 +335,15 @@ impl Chart {
         }
         out.close();
     }
+}
+
+/// The text, cut off where it would be wider than that.
+pub(super) fn fitted(text: &str, width: f64) -> String {
+    let room = ((width / CHARACTER) as usize).max(4);
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    text.chars().take(room - 1).chain(['…']).collect()
 }
 
 /// How wide a label is at most.

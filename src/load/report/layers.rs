@@ -1,6 +1,6 @@
 //! What a chart shows inside of its axes: lines, bands, bars, cells, levels and marks.
 
-use super::chart::{Area, text_width};
+use super::chart::{Area, fitted, text_width};
 use super::markup::{Markup, Px};
 use super::scale::Scale;
 use std::fmt::Write;
@@ -127,7 +127,7 @@ impl Key<'_> {
                 let (low, high) = self.ends(cells);
                 SHADES as f64 * 16.0 + text_width(&low) + text_width(&high) + 16.0
             }
-            Layer::Marks { .. } => 16.0,
+            Layer::Marks { .. } => 20.0,
             Layer::Bars { .. } | Layer::Band { .. } => 16.0,
             _ => 30.0,
         }
@@ -139,7 +139,7 @@ impl Key<'_> {
             Layer::Cells(cells) => self.draw_ramp(out, cells, x, y),
             Layer::Band { .. } => draw_box(out, "band", x, y),
             Layer::Bars { series, .. } => draw_box(out, &format!("bars s{series}"), x, y),
-            Layer::Marks { series, shape, .. } => draw_marks(out, *series, *shape, &[(x + 8.0, y)]),
+            Layer::Marks { series, shape, .. } => draw_marks(out, *series, *shape, &[(x + 10.0, y)]),
             Layer::Line(line) => {
                 draw_path(out, &line.class(), &format!("M{} {}h30", Px(x), Px(y)));
                 if line.style == Style::Marked {
@@ -216,7 +216,7 @@ impl Line {
 impl Layer {
     /// Whether it belongs behind the grid.
     pub fn is_backdrop(&self) -> bool {
-        matches!(self, Layer::Shade { .. } | Layer::Cells(_) | Layer::Band { .. })
+        matches!(self, Layer::Shade { .. } | Layer::Band { .. })
     }
 
     /// Its entry in the legend, if it has one.
@@ -236,7 +236,7 @@ impl Layer {
 
     /// Draws it, except for words: those come last, from [`draw_notes`].
     pub fn draw(&self, out: &mut Markup, place: Place) {
-        let Area { left, top, width, height } = place.area;
+        let Area { left, top, width, height, .. } = place.area;
         match self {
             Layer::Line(line) => line.draw(out, place),
             Layer::Band { points, .. } => draw_band(out, points, place),
@@ -293,9 +293,19 @@ impl Cells {
     }
 }
 
-/// The words of levels, uprights and shades, above everything else and not on top of each other.
+/// The room that the words of levels take at the right of a panel.
+pub(super) fn level_width(layers: &[Layer]) -> f64 {
+    let labels = layers.iter().filter_map(|layer| match layer {
+        Layer::Level { label, .. } => Some(text_width(label) + 8.0),
+        _ => None,
+    });
+    labels.fold(0.0, f64::max)
+}
+
+/// The words of levels, uprights and shades, above everything else and not on top of each other. Those of levels
+/// stand right of the panel if there is room for them.
 pub(super) fn draw_notes(out: &mut Markup, layers: &[Layer], place: Place) {
-    let Area { left, top, width, height } = place.area;
+    let Area { left, top, width, height, margin } = place.area;
     let mut levels: Vec<_> = layers
         .iter()
         .filter_map(|layer| match layer {
@@ -304,11 +314,13 @@ pub(super) fn draw_notes(out: &mut Markup, layers: &[Layer], place: Place) {
         })
         .collect();
     levels.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let beside = margin >= level_width(layers);
+    let (x, lift) = if beside { (left + width + 6.0, -4.0) } else { (left + 8.0, 5.0) };
     let mut above = f64::MAX;
     for (y, label) in levels {
-        let y = (y - 5.0).min(above - 14.0).max(top + 12.0);
+        let y = (y - lift).min(above - 14.0).max(top + 12.0);
         above = y;
-        out.element("text", &[("class", &"note"), ("x", &Px(left + 8.0)), ("y", &Px(y))], label);
+        out.element("text", &[("class", &"note"), ("x", &Px(x)), ("y", &Px(y))], fitted(label, width));
     }
     for layer in layers {
         match layer {

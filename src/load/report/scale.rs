@@ -36,9 +36,9 @@ impl Scale {
         Scale { kind: Kind::Linear, from, to }
     }
 
-    /// Linear from 0 to a round number not below any of the values.
+    /// Linear from 0 to a round number a little above all values, so that none lies on the frame.
     pub fn from_zero(values: impl IntoIterator<Item = f64>) -> Scale {
-        let max = values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
+        let max = 1.04 * values.into_iter().filter(|value| value.is_finite()).fold(0.0, f64::max);
         // A finer step than the ticks have, so that little of the plot stays empty.
         let step = round_up(max / 10.0);
         let to = if max > 0.0 { (max / step).ceil() * step } else { 1.0 };

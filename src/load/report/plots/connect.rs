@@ -25,7 +25,7 @@ pub(super) fn figure(run: &Run) -> Option<Figure> {
             name: (*name).to_owned(),
             series: *series,
             points: steps(d, scale),
-            style: Style::Marked,
+            style: Style::Plain,
         })
     });
     let x = Axis::new("time", scale, Unit::Time);

@@ -8,7 +8,7 @@ use super::{Figure, Plot, Table};
 use crate::load::record::{Distribution, Run};
 
 /// Bars from one end of the axis to the other.
-const BARS: usize = 90;
+const BARS: usize = 140;
 
 /// No bar is narrower than this ratio, which is several buckets of the histogram: narrower ones would show the
 /// edges of buckets.
@@ -62,7 +62,7 @@ pub(super) fn figure(run: &Run) -> Figure {
             time(max as f64)
         ),
         notes: Vec::new(),
-        views: vec![("linear", linear), ("log", log)],
+        views: vec![("linear counts", linear), ("log counts", log)],
         table,
     })
 }

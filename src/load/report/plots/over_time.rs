@@ -3,7 +3,7 @@
 use super::super::chart::{Axis, Chart, Hit, Panel, Unit};
 use super::super::layers::{Layer, Line, Style};
 use super::super::scale::Scale;
-use super::super::units::{count, number, percent, percentile_name, rate, time, time_or_dash};
+use super::super::units::{count, number, percent, percentile_name, rate, time_or_dash};
 use super::columns::{Columns, max_ns};
 use super::{Figure, Plot, Table};
 use crate::load::record::{Arrivals, Interval, Run, Verdict};
@@ -159,10 +159,10 @@ pub(super) fn generator(run: &Run, columns: &Columns) -> Option<Figure> {
         line("median response, to compare with", 4, median),
         line("send lag, p99 of each interval", 0, lag),
     ];
-    layers.extend(receive.map(|y| {
-        let label = format!("receive lag, p99 of the run: {}", time(y));
-        Layer::Level { label, y, point: None }
-    }));
+    if receive.is_some() {
+        let points = columns.points(|_| receive).collect();
+        layers.push(line("receive lag, p99 of the run", 1, points));
+    }
     let busy_axis = Axis::new("busy", Scale::linear(0.0, 1.0), Unit::Percent);
     let panels = vec![
         Panel { y: lag_axis, share: 2.0, layers },

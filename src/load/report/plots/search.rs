@@ -81,7 +81,7 @@ pub(super) fn load_curve(run: &Run) -> Option<Figure> {
             .to_owned(),
         describe: format!("Latency against offered rate over {} runs of a search. {}", probes.len(), found(search)),
         notes: vec![found(search)],
-        views: vec![("linear", chart(Scale::from_zero(rates()))), ("log", chart(Scale::log_tight(rates())))],
+        views: vec![("linear rates", chart(Scale::from_zero(rates()))), ("log rates", chart(Scale::log_tight(rates())))],
         table: table(search),
     }))
 }
@@ -191,8 +191,8 @@ pub(super) fn goodput(run: &Run) -> Option<Figure> {
         describe: format!("Rate of good answers against offered rate over {} runs of a search.", probes.len()),
         notes: Vec::new(),
         views: vec![
-            ("linear", chart(Scale::from_zero(offered()), Scale::from_zero(both()))),
-            ("log", chart(Scale::log_tight(offered()), Scale::log_tight(both()))),
+            ("linear rates", chart(Scale::from_zero(offered()), Scale::from_zero(both()))),
+            ("log rates", chart(Scale::log_tight(offered()), Scale::log_tight(both()))),
         ],
         table: table(search),
     }))

@@ -41,7 +41,7 @@ pub(super) fn figure(run: &Run, baseline: Option<&Run>) -> Figure {
     let mut layers = vec![Layer::Shade { label: "fewer than 10 samples beyond".to_owned(), from: weak_from }];
     layers.extend(lines.into_iter().map(Layer::Line));
     layers.extend(run.slo.iter().filter_map(|slo| {
-        let label = format!("SLO {} {}", slo.objective, if slo.kept { "kept" } else { "missed" });
+        let label = format!("SLO {} {}", slo.objective, if slo.kept { '✓' } else { '✗' });
         let point = slo.p.filter(|p| *p < 1.0).map(|p| 1.0 / (1.0 - p));
         Some(Layer::Level { label, y: slo.bound_ns? as f64, point })
     }));
