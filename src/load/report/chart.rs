@@ -6,9 +6,6 @@ use super::markup::{Markup, Px};
 use super::scale::Scale;
 use super::units;
 
-/// Width of a character of the labels, in SVG units: an upper estimate for a proportional face of 12 units.
-const CHARACTER: f64 = 6.6;
-
 /// Height of a line of labels.
 const LINE: f64 = 18.0;
 
@@ -339,14 +336,31 @@ impl Chart {
 
 /// The text, cut off where it would be wider than that.
 pub(super) fn fitted(text: &str, width: f64) -> String {
-    let room = ((width / CHARACTER) as usize).max(4);
-    if text.chars().count() <= room {
+    if text_width(text) <= width {
         return text.to_owned();
     }
-    text.chars().take(room - 1).chain(['…']).collect()
+    let mut taken = character_width('…');
+    let fits = |character: &char| {
+        taken += character_width(*character);
+        taken <= width
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 /// How wide a label is at most.
 pub(super) fn text_width(text: &str) -> f64 {
-    text.chars().count() as f64 * CHARACTER
+    text.chars().map(character_width).sum()
+}
+
+/// Widths in DejaVu Sans at 12 units, which is as broad as any face that systems use for their pages.
+const fn character_width(character: char) -> f64 {
+    match character {
+        '\u{202f}' => 2.5,
+        ' ' | 'i' | 'j' | 'l' | '.' | ',' | ':' | '\'' | '|' => 4.0,
+        'f' | 't' | 'r' | 'I' | '-' | '(' | ')' | '/' => 5.2,
+        'm' | 'w' | 'M' | 'W' | '%' | '…' => 11.7,
+        'A'..='Z' | '=' | '×' | '✓' | '✗' | '–' => 10.0,
+        'c' | 's' | 'v' | 'x' | 'y' | 'z' | 'k' => 7.0,
+        _ => 7.7,
+    }
 }

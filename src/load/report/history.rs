@@ -167,9 +167,12 @@ fn draw_group(out: &mut Markup, group: &Group, number: usize) {
     out.open("ul", &[("class", &"verdicts"), ("aria-label", &"Flagged changes")]);
     let mut flagged = 0;
     for trend in &TRENDS {
-        for departure in group.departures(trend) {
+        let departures = group.departures(trend);
+        // A change that lasts is flagged until the runs after it outnumber those before: one change, one line.
+        let lasting = |a: &Departure, b: &Departure| a.run + 1 == b.run && a.is_worse == b.is_worse;
+        for lasting in departures.chunk_by(lasting) {
             flagged += 1;
-            tell_departure(out, group, trend, &departure);
+            tell_departure(out, group, trend, lasting);
         }
     }
     if flagged == 0 {
@@ -209,12 +212,14 @@ fn draw_group(out: &mut Markup, group: &Group, number: usize) {
     );
 }
 
-fn tell_departure(out: &mut Markup, group: &Group, trend: &Trend, departure: &Departure) {
+fn tell_departure(out: &mut Markup, group: &Group, trend: &Trend, lasting: &[Departure]) {
+    let [departure, rest @ ..] = lasting else { return };
     let (label, run) = group.runs[departure.run];
     let (tone, badge) = if departure.is_worse { ("bad", "✗ WORSE") } else { ("good", "✓ BETTER") };
     let tell = trend.tell;
+    let until = rest.last().map_or_else(String::new, |last| format!(" It lasts until run {}.", last.run + 1));
     let sentence = format!(
-        "Run {} ({label}, {}): {} {}, expected {} to {}, around {}.",
+        "Run {} ({label}, {}): {} {}, expected {} to {}, around {}.{until}",
         departure.run + 1,
         utc(run.started_unix_ms),
         trend.name,

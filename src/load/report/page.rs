@@ -53,8 +53,9 @@ pub(super) fn heading(run: &Run) -> String {
 }
 
 fn lead(run: &Run) -> String {
-    let address =
-        if run.target.address.is_empty() { String::new() } else { format!("{} · ", run.target.address) };
+    // The heading has the address already where there is no better name.
+    let is_told = run.target.address.is_empty() || (run.target.named.is_empty() && !run.target.embedded);
+    let address = if is_told { String::new() } else { format!("{} · ", run.target.address) };
     format!(
         "{address}{} · {} · measured for {} · windlass {}",
         pace(&run.workload),
