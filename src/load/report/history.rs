@@ -83,7 +83,9 @@ pub fn history(runs: &[(String, Run)]) -> String {
         out.close();
         for (index, group) in groups.iter().enumerate() {
             let first = &group.runs[0].1;
-            section(out, &heading(first), |out| draw_group(out, group, index));
+            let connections = count(first.workload.connections);
+            let title = format!("{}: {}, {connections} connections", heading(first), pace(&first.workload));
+            section(out, &title, |out| draw_group(out, group, index));
         }
     })
 }
@@ -195,6 +197,10 @@ fn draw_group(out: &mut Markup, group: &Group, number: usize) {
     table(out, &run_table(group), "Runs by time");
     out.close();
     out.element("h3", &[], "Workload and machine");
+    circumstances(out, first);
+}
+
+fn circumstances(out: &mut Markup, first: &Run) {
     let host = &first.host;
     let model = host.processor_model.clone().unwrap_or_else(|| "unnamed".to_owned());
     pairs(
@@ -210,6 +216,12 @@ fn draw_group(out: &mut Markup, group: &Group, number: usize) {
             ("memory", host.memory_bytes.map_or_else(|| "–".to_owned(), |memory| bytes(memory as f64))),
         ],
     );
+    if !first.command.is_empty() {
+        out.element("p", &[("class", &"remark")], "Repeat the first of these runs with");
+        out.open("pre", &[("tabindex", &"0")]);
+        out.element("code", &[], &first.command);
+        out.close();
+    }
 }
 
 fn tell_departure(out: &mut Markup, group: &Group, trend: &Trend, lasting: &[Departure]) {
@@ -237,6 +249,9 @@ fn plot(group: &Group, trend: &Trend, number: usize) -> Figure {
     let values: Vec<_> = runs.iter().map(|(_, run)| (trend.value)(run)).collect();
     if values.iter().all(Option::is_none) {
         return Figure::Absent { title: trend.name, why: "No run has samples enough.".to_owned() };
+    }
+    if trend.nature == Nature::Share && values.iter().flatten().all(|share| *share == 0.0) {
+        return Figure::Absent { title: trend.name, why: "No request failed in any run.".to_owned() };
     }
     let expectations = group.expectations(trend);
     let departures = group.departures(trend);

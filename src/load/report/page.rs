@@ -56,11 +56,14 @@ fn lead(run: &Run) -> String {
     // The heading has the address already where there is no better name.
     let is_told = run.target.address.is_empty() || (run.target.named.is_empty() && !run.target.embedded);
     let address = if is_told { String::new() } else { format!("{} · ", run.target.address) };
+    let measured = match run.measured_s > 0.0 {
+        true => format!("measured for {}", time(run.measured_s * 1e9)),
+        false => "nothing measured".to_owned(),
+    };
     format!(
-        "{address}{} · {} · measured for {} · windlass {}",
+        "{address}{} · {} · {measured} · windlass {}",
         pace(&run.workload),
         utc(run.started_unix_ms),
-        time(run.measured_s * 1e9),
         run.windlass_version
     )
 }

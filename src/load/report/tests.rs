@@ -184,7 +184,7 @@ fn a_run_without_any_answer_says_so() {
     let all = checked(&page(&run, Some(&run)));
     assert!(ids(&all).is_empty());
     let absent = all.iter().filter(|element| element.attribute("class") == Some("absent")).count();
-    assert_eq!(absent, 3, "spectrum, heat map and histogram tell why they are missing");
+    assert_eq!(absent, 3, "spectrum, course and histogram tell why they are missing");
     assert_embedded(&all, &run);
 
     let silent = Fixture { draws: 0, ..small() }.run();
@@ -320,6 +320,10 @@ fn samples_can_be_looked_at() {
         ("plain", page(&plain, None)),
         ("single", page(&single, None)),
         ("empty", page(&Fixture { intervals: 0, ..Fixture::default() }.run(), None)),
+        (
+            "long",
+            page(&Fixture { intervals: 3_000, draws: 40, interval_s: 1.0, ..Fixture::default() }.run(), None),
+        ),
         ("history", history(&runs(&medians))),
     ];
     let directory = std::env::var_os("WINDLASS_REPORT_SAMPLES");

@@ -70,11 +70,20 @@ pub(super) fn of_run(run: &Run, baseline: Option<&Run>) -> Vec<Figure> {
     figures.extend(comparison::figure(run));
     figures.extend(search::load_curve(run));
     figures.extend(search::goodput(run));
-    figures.push(heat::figure(&columns));
-    figures.extend(over_time::percentiles(run, &columns));
-    figures.extend(over_time::rates(run, &columns));
+    let mut health = None;
+    if columns.merged.len() < 2 {
+        let why = match columns.merged.len() {
+            0 => "No interval was measured.",
+            _ => "The run has a single interval, which has no course.",
+        };
+        figures.push(Figure::Absent { title: "Course of the run", why: why.to_owned() });
+    } else {
+        figures.extend([heat::figure(&columns), over_time::percentiles(run, &columns)]);
+        figures.push(over_time::rates(run, &columns));
+        health = Some(over_time::generator(run, &columns));
+    }
     figures.push(histogram::figure(run));
-    figures.extend(over_time::generator(run, &columns));
+    figures.extend(health);
     figures.extend(connect::figure(run));
     figures
 }

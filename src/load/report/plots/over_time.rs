@@ -12,11 +12,8 @@ use crate::load::record::{Arrivals, Interval, Run, Verdict};
 const OVER_TIME: [f64; 3] = [0.5, 0.99, 0.999];
 
 /// Percentiles of each interval, where it has samples enough.
-pub(super) fn percentiles(run: &Run, columns: &Columns) -> Option<Figure> {
+pub(super) fn percentiles(run: &Run, columns: &Columns) -> Figure {
     const TITLE: &str = "Percentiles over time";
-    if columns.merged.is_empty() {
-        return None;
-    }
     let mut lines = Vec::new();
     let mut notes: Vec<String> = columns.note().into_iter().collect();
     for (series, p) in OVER_TIME.into_iter().enumerate() {
@@ -34,7 +31,7 @@ pub(super) fn percentiles(run: &Run, columns: &Columns) -> Option<Figure> {
     }
     let points: Vec<_> = columns.points(|i| max_ns(&i.response).map(|ns| ns.max(1.0))).collect();
     if points.iter().all(|(_, value)| value.is_none()) {
-        return Some(Figure::Absent { title: TITLE, why: "No interval holds a response.".to_owned() });
+        return Figure::Absent { title: TITLE, why: "No interval holds a response.".to_owned() };
     }
     lines.push(Line { name: "maximum".to_owned(), series: 3, points, style: Style::Marked });
 
@@ -54,7 +51,7 @@ pub(super) fn percentiles(run: &Run, columns: &Columns) -> Option<Figure> {
     let table = percentile_table(columns);
     let mut chart = Chart::single(columns.axis(), y, layers);
     chart.hits = hits(columns, &table);
-    Some(Figure::Plot(Plot {
+    Figure::Plot(Plot {
         id: "percentiles".to_owned(),
         title: TITLE.to_owned(),
         read: "Even lines mean that the whole run was like any part of it. A maximum that jumps while the median \
@@ -68,7 +65,7 @@ pub(super) fn percentiles(run: &Run, columns: &Columns) -> Option<Figure> {
         notes,
         views: vec![("", chart)],
         table,
-    }))
+    })
 }
 
 fn percentile_table(columns: &Columns) -> Table {
@@ -92,10 +89,7 @@ fn hits(columns: &Columns, table: &Table) -> Vec<Hit> {
 }
 
 /// Requests per second: asked for, sent, answered, failed.
-pub(super) fn rates(run: &Run, columns: &Columns) -> Option<Figure> {
-    if columns.merged.is_empty() {
-        return None;
-    }
+pub(super) fn rates(run: &Run, columns: &Columns) -> Figure {
     let line = |name: &str, series, style, value: fn(&Interval) -> f64| {
         let points = columns.points(move |i| Some(value(i) / i.length_s)).collect();
         Line { name: name.to_owned(), series, points, style }
@@ -121,7 +115,7 @@ pub(super) fn rates(run: &Run, columns: &Columns) -> Option<Figure> {
     let mut chart = Chart::single(columns.axis(), y, lines.into_iter().map(Layer::Line).collect());
     chart.hits = hits(columns, &table);
     let totals = &run.totals;
-    Some(Figure::Plot(Plot {
+    Figure::Plot(Plot {
         id: "rates".to_owned(),
         title: "Rates".to_owned(),
         read: "All on one line, and failed at the bottom: the target kept up. Answered below sent: requests pile up \
@@ -137,14 +131,11 @@ pub(super) fn rates(run: &Run, columns: &Columns) -> Option<Figure> {
         notes: columns.note().into_iter().collect(),
         views: vec![("", chart)],
         table,
-    }))
+    })
 }
 
 /// How late and how busy the generator itself was.
-pub(super) fn generator(run: &Run, columns: &Columns) -> Option<Figure> {
-    if columns.merged.is_empty() {
-        return None;
-    }
+pub(super) fn generator(run: &Run, columns: &Columns) -> Figure {
     let lag: Vec<_> = columns.points(|i| i.send_lag_p99_ns.map(|ns| ns.max(1) as f64)).collect();
     let median: Vec<_> =
         columns.points(|i| i.response.percentile_ns(0.5).map(|ns| ns.max(1) as f64)).collect();
@@ -185,7 +176,7 @@ pub(super) fn generator(run: &Run, columns: &Columns) -> Option<Figure> {
             "The threads spin while they wait; busy counts only the time in which they had work.".to_owned(),
         );
     }
-    Some(Figure::Plot(Plot {
+    Figure::Plot(Plot {
         id: "generator".to_owned(),
         title: "The generator's own health".to_owned(),
         read: "Lag is lateness that the generator caused itself, and it is part of every latency in this report. It \
@@ -202,5 +193,5 @@ pub(super) fn generator(run: &Run, columns: &Columns) -> Option<Figure> {
         notes,
         views: vec![("", Chart { x: columns.axis(), panels, hits, height: None })],
         table,
-    }))
+    })
 }
