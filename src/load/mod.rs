@@ -58,6 +58,7 @@ pub mod plan;
 mod profile;
 mod protocol;
 pub mod record;
+pub mod report;
 mod running;
 mod samples;
 mod search;
