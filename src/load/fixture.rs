@@ -66,22 +66,7 @@ pub(super) fn full_run() -> Run {
     let values = [(100_000, 9_000), (250_000, 900), (5_000_000, 100)];
     let mut run = run_with(&values, 10.0);
     run.command = "windlass bench --rate 1000 --slo p99=1ms".into();
-    run.host = Host {
-        processors: 2,
-        processor_model: Some("A processor".into()),
-        kernel: "Linux 6.1".into(),
-        governor: Some("performance".into()),
-        memory_bytes: Some(8 << 30),
-        reference_round_trip_ns: vec![12_345, 12_400],
-        processor_wait_fraction: Some(0.01),
-    };
-    run.target = Target {
-        address: "127.0.0.1:7000".into(),
-        named: "localhost:7000".into(),
-        transport: "tcp".into(),
-        protocol: "echo".into(),
-        embedded: true,
-    };
+    (run.host, run.target) = (full_host(), full_target());
     run.workload = Workload {
         rate_per_s: Some(1_000.0),
         rate_to_per_s: Some(2_000.0),
@@ -135,6 +120,28 @@ pub(super) fn full_run() -> Run {
     run.resources = vec![Resources { profile: "idle".into(), ..Resources::default() }];
     run.warnings = vec!["one interval stands out".into()];
     run
+}
+
+fn full_host() -> Host {
+    Host {
+        processors: 2,
+        processor_model: Some("A processor".into()),
+        kernel: "Linux 6.1".into(),
+        governor: Some("performance".into()),
+        memory_bytes: Some(8 << 30),
+        reference_round_trip_ns: vec![12_345, 12_400],
+        processor_wait_fraction: Some(0.01),
+    }
+}
+
+fn full_target() -> Target {
+    Target {
+        address: "127.0.0.1:7000".into(),
+        named: "localhost:7000".into(),
+        transport: "tcp".into(),
+        protocol: "echo".into(),
+        embedded: true,
+    }
 }
 
 fn doubling() -> Probe {

@@ -178,6 +178,7 @@ fn host() -> Host {
         governor: Some("performance".to_owned()),
         memory_bytes: Some(64 << 30),
         reference_round_trip_ns: vec![8_200, 8_350],
+        processor_wait_fraction: Some(0.004),
     }
 }
 
@@ -247,6 +248,7 @@ fn search() -> Search {
         kept_per_s: Some(140e3),
         missed_per_s: Some(145e3),
         probes: rates.into_iter().enumerate().map(probe).collect(),
+        ..Search::default()
     }
 }
 

@@ -203,7 +203,9 @@ impl Line {
             let _ = write!(path, "{}{} {}", if fresh { "M" } else { " " }, Px(left), Px(top));
             let lone = fresh && self.points.get(index + 1).is_none_or(|(_, y)| y.is_none());
             // Different series put their marks at different places, so that marks do not cover each other.
-            if lone || (self.style == Style::Marked && (index + self.series * stride / 4) % stride == 0) {
+            if lone
+                || (self.style == Style::Marked && (index + self.series * stride / 4).is_multiple_of(stride))
+            {
                 marks.push((left, top));
             }
             fresh = false;

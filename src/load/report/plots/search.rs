@@ -7,8 +7,11 @@ use super::super::units::{rate, time_or_dash};
 use super::{Figure, Plot, Table};
 use crate::load::record::{Probe, Run, Search};
 
+/// A percentile's name, and where it is.
+type Named = (&'static str, fn(&Probe) -> Option<u64>);
+
 /// The percentiles of a probe, with their names.
-const PERCENTILES: [(&str, fn(&Probe) -> Option<u64>); 3] =
+const PERCENTILES: [Named; 3] =
     [("p50", |probe| probe.p50_ns), ("p99", |probe| probe.p99_ns), ("p99.9", |probe| probe.p999_ns)];
 
 /// The probes by rising rate, without those that have none.
