@@ -57,7 +57,7 @@ pub(super) enum Unit {
 impl Unit {
     fn tick(&self, value: f64) -> String {
         match self {
-            Unit::Time => units::time_tick(value),
+            Unit::Time => units::time(value),
             Unit::Number | Unit::Whole => units::number(value),
             Unit::Percent => units::percent(value),
             Unit::Nines => units::nines(value),

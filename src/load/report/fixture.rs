@@ -247,8 +247,9 @@ fn search() -> Search {
     Search {
         kept_per_s: Some(140e3),
         missed_per_s: Some(145e3),
+        ended: SearchEnd::Found,
+        sentence: "The objectives are kept up to 140 000/s and missed at 145 000/s.".to_owned(),
         probes: rates.into_iter().enumerate().map(probe).collect(),
-        ..Search::default()
     }
 }
 

@@ -229,7 +229,9 @@ fn tell_departure(out: &mut Markup, group: &Group, trend: &Trend, lasting: &[Dep
     let (label, run) = group.runs[departure.run];
     let (tone, badge) = if departure.is_worse { ("bad", "✗ WORSE") } else { ("good", "✓ BETTER") };
     let tell = trend.tell;
-    let until = rest.last().map_or_else(String::new, |last| format!(" It lasts until run {}.", last.run + 1));
+    let until = rest
+        .last()
+        .map_or_else(String::new, |last| format!(" The runs up to {} depart likewise.", last.run + 1));
     let sentence = format!(
         "Run {} ({label}, {}): {} {}, expected {} to {}, around {}.{until}",
         departure.run + 1,

@@ -283,11 +283,11 @@ impl Cells {
     fn draw(&self, out: &mut Markup, place: Place) {
         let mut paths = vec![String::new(); SHADES];
         for (x0, x1, y0, y1, shade) in &self.cells {
-            let (left, right) = (place.x(*x0), place.x(*x1));
-            let (top, bottom) = (place.y(*y1), place.y(*y0));
-            let (width, height) = (Px(right - left), Px(bottom - top));
+            let (left, right) = (Px(place.x(*x0)), Px(place.x(*x1)));
+            let (top, bottom) = (Px(place.y(*y1)), Px(place.y(*y0)));
+            // Absolute coordinates: rounded widths would leave seams between neighbours.
             let path = &mut paths[(*shade).min(SHADES - 1)];
-            let _ = write!(path, "M{} {}h{width}v{height}h-{width}z", Px(left), Px(top));
+            let _ = write!(path, "M{left} {top}H{right}V{bottom}H{left}z");
         }
         for (shade, path) in paths.iter().enumerate() {
             draw_path(out, &format!("h{shade}"), path);

@@ -120,6 +120,11 @@ fn summary(out: &mut Markup, run: &Run, baseline: Option<&Run>) {
     let note = "Response counts from the intended start, service from the actual send. Percentiles with fewer than \
                 ten samples beyond them are left out.";
     out.element("p", &[("class", &"remark")], note);
+    if run.workload.arrivals == Arrivals::Closed {
+        let note = "In a closed loop a slow answer also delays the next request, so the waiting that independent \
+                    users would have felt meanwhile is not in these figures.";
+        out.element("p", &[("class", &"remark")], note);
+    }
     out.close();
     out.close();
 }
@@ -233,6 +238,7 @@ fn host_pairs(run: &Run) -> Vec<(&'static str, String)> {
         let told: Vec<_> = host.reference_round_trip_ns.iter().map(|ns| time(*ns as f64)).collect();
         made.push(("own round trip", told.join(", ")));
     }
+    made.extend(host.processor_wait_fraction.map(|wait| ("waited for a processor", percent(wait))));
     made.push((
         "connections",
         format!("{} made, {} failed", count(run.totals.connected), count(run.totals.connect_failed)),

