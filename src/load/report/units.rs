@@ -1,6 +1,6 @@
 //! Figures as a page tells them: those of the terminal with spaces at which lines do not break, and some more.
 
-use crate::load::units::{human_count, human_duration, human_percent, human_rate};
+use crate::load::units::{human_count, human_duration, human_rate};
 
 /// A narrow space at which lines do not break: groups thousands, stands before units.
 const THIN: char = '\u{202f}';
@@ -29,9 +29,9 @@ pub(super) fn bytes(bytes: f64) -> String {
     format!("{}{THIN}{name}", number(bytes / size))
 }
 
-/// A share of a whole: `61 %`, `0.02 %`.
+/// A share of a whole with three digits, as pages compare what was measured: `61 %`, `0.02 %`.
 pub(super) fn percent(fraction: f64) -> String {
-    if fraction.is_finite() { unbroken(&human_percent(fraction)) } else { NONE.to_owned() }
+    format!("{}{THIN}%", number(fraction * 100.0))
 }
 
 /// A whole number with its thousands grouped.

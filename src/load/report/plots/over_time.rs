@@ -146,18 +146,15 @@ pub(super) fn generator(run: &Run, columns: &Columns) -> Figure {
     let line = |name: &str, series, points| {
         Layer::Line(Line { name: name.to_owned(), series, points, style: Style::Marked })
     };
-    let mut layers = vec![
-        line("median response, to compare with", 4, median),
-        line("send lag, p99 of each interval", 0, lag),
-    ];
+    let mut layers = vec![line("median response", 4, median), line("send lag p99", 0, lag)];
     if receive.is_some() {
         let points = columns.points(|_| receive).collect();
-        layers.push(line("receive lag, p99 of the run", 1, points));
+        layers.push(line("receive lag p99 of the whole run", 1, points));
     }
     let busy_axis = Axis::new("busy", Scale::linear(0.0, 1.0), Unit::Percent);
     let panels = vec![
         Panel { y: lag_axis, share: 2.0, layers },
-        Panel { y: busy_axis, share: 1.0, layers: vec![line("busy, busiest thread", 2, busy)] },
+        Panel { y: busy_axis, share: 1.0, layers: vec![line("busiest thread", 2, busy)] },
     ];
     let mut table = Table::new(&["elapsed", "send lag p99", "busy"]);
     for (index, i) in columns.merged.iter().enumerate() {

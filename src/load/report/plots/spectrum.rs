@@ -52,7 +52,7 @@ pub(super) fn figure(run: &Run, baseline: Option<&Run>) -> Figure {
         title: TITLE.to_owned(),
         read: "Each step to the right is a rarer request: at 99.9 % one in 1 000 took longer than the curve. \
                Response counts from the intended start, service from the actual send; where they part, requests \
-               waited before they were sent. Flat is good; read nothing into the grey part."
+               waited before they were sent. Flat is good; read nothing into dotted ends."
             .to_owned(),
         describe: describe(&curves),
         notes: Vec::new(),
