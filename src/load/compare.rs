@@ -5,11 +5,12 @@
 //! merged; how far the percentiles of such resamples scatter is how far the percentile of the run can be trusted
 //! (Künsch, Annals of Statistics 17, 1989; the circular blocks are those of Politis and Romano, 1992). Two runs of
 //! one build differ by more than that: machines have moods that last longer than a run. Each figure therefore has a
-//! share by which it drifts from run to run, measured once on a shared machine, and runs between which the
-//! machine's own speed changed are told apart less sharply.
+//! share by which it drifts from run to run, measured once on a shared machine; runs between which the machine's own
+//! speed changed are told apart less sharply, and nothing is told of a run that other programs crowded out.
 
 use super::protocol::Draw;
 use super::record::{Arrivals, Change, ComparedFigure, Comparison, Interval, Outcome, Run, Verdict};
+use super::units::human_percent;
 use crate::error::Error;
 
 /// The fewest intervals that say something about their scatter.
@@ -31,11 +32,18 @@ const QUANTILES: [f64; 6] = [1.960, 2.241, 2.394, 2.498, 2.576, 2.638];
 
 /// How figures of one build on one machine differ from run to run, as a standard deviation of their logarithm: from
 /// two-second runs on a shared two-processor machine (`benches/compare.rs`).
-const DRIFT_MIDDLE: f64 = 0.010;
-const DRIFT_P90: f64 = 0.030;
-const DRIFT_P99: f64 = 0.10;
-const DRIFT_P999: f64 = 0.30;
+const DRIFT_P50: f64 = 0.012;
+const DRIFT_P90: f64 = 0.040;
+const DRIFT_P99: f64 = 0.30;
+const DRIFT_P999: f64 = 0.60;
 const DRIFT_MEAN: f64 = 0.030;
+
+/// When a thread waits for a processor for more than this share of a run, other programs make the figures. Runs on a
+/// machine left alone waited for 0.3 to 3.8 %, runs beside a compiler for 8 to 60 %.
+const CROWDED: f64 = 0.05;
+
+/// References on a machine that did not change differ by up to 5 %, as a logarithm.
+const REFERENCE_NOISE: f64 = 0.05;
 
 /// A histogram's bucket is up to 1/128 wide, and both runs' percentiles are edges of one.
 const BUCKET: f64 = 1.0 / 128.0;
@@ -56,7 +64,7 @@ enum What {
 }
 
 const FIGURES: [Figure; 6] = [
-    Figure { name: "p50", what: What::Percentile(0.5), drift: DRIFT_MIDDLE },
+    Figure { name: "p50", what: What::Percentile(0.5), drift: DRIFT_P50 },
     Figure { name: "p90", what: What::Percentile(0.9), drift: DRIFT_P90 },
     Figure { name: "p99", what: What::Percentile(0.99), drift: DRIFT_P99 },
     Figure { name: "p99.9", what: What::Percentile(0.999), drift: DRIFT_P999 },
@@ -80,14 +88,18 @@ pub fn compare(baseline: &Run, now: &Run) -> Result<Comparison, Error> {
     let (before, after) = (Stretches::of(baseline), Stretches::of(now));
     let (before, after) = (before.scatter(&figures, 0), after.scatter(&figures, 1));
     let quantile = QUANTILES[figures.len().clamp(1, QUANTILES.len()) - 1];
-    let machine = machine_drift(baseline, now);
+    let (speed, crowded) = (speed_change(baseline, now), waited(baseline).max(waited(now)));
     let compared: Vec<ComparedFigure> = figures
         .iter()
         .enumerate()
         .map(|(place, figure)| {
             let chance = before[place].hypot(after[place]);
-            let spread = chance.hypot(figure.drift * std::f64::consts::SQRT_2).hypot(machine);
-            compared(figure, baseline, now, quantile * spread + BUCKET)
+            let spread = chance.hypot(figure.drift * std::f64::consts::SQRT_2);
+            let systematic = match figure.what {
+                What::Percentile(_) => speed + BUCKET,
+                What::Mean | What::Rate => speed + crowded,
+            };
+            compared(figure, baseline, now, quantile * spread + systematic)
         })
         .collect();
     let (verdict, sentence) = conclude(baseline, now, &compared);
@@ -158,6 +170,11 @@ fn is_told(figure: &Figure, baseline: &Run, now: &Run) -> bool {
         && [baseline, now].iter().all(|run| value(figure.what, run).is_some_and(|value| value > 0.0))
 }
 
+/// The share of the run that threads waited for a processor, in which nothing they measured was the target's doing.
+fn waited(run: &Run) -> f64 {
+    run.host.processor_wait_fraction.unwrap_or(0.0)
+}
+
 fn value(what: What, run: &Run) -> Option<f64> {
     match what {
         What::Percentile(p) => run.response.percentile_ns(p).map(|ns| ns as f64),
@@ -166,12 +183,13 @@ fn value(what: What, run: &Run) -> Option<f64> {
     }
 }
 
-/// How much the machine itself changed between the runs or during one of them, by its reference round trips: as a
-/// standard deviation of the logarithm. Machines without references are not known to have changed.
-fn machine_drift(baseline: &Run, now: &Run) -> f64 {
+/// By how much the machine's own speed changed between the runs, as a difference of logarithms: what its reference
+/// round trips differ by beyond their own noise. Taken is the quicker of each run's two, because the other one met a
+/// neighbour. Machines without references are not known to have changed.
+fn speed_change(baseline: &Run, now: &Run) -> f64 {
     let quickest = |run: &Run| run.host.reference_round_trip_ns.iter().copied().min().filter(|ns| *ns > 0);
     match (quickest(baseline), quickest(now)) {
-        (Some(before), Some(after)) => (after as f64 / before as f64).ln().abs(),
+        (Some(before), Some(after)) => ((after as f64 / before as f64).ln().abs() - REFERENCE_NOISE).max(0.0),
         _ => 0.0,
     }
 }
@@ -304,10 +322,15 @@ fn conclude(baseline: &Run, now: &Run, figures: &[ComparedFigure]) -> (Change, S
     for (which, run) in [("the earlier run", baseline), ("this run", now)] {
         if run.generator.verdict == Verdict::Untrustworthy {
             let why = &run.generator.reason;
-            return (
-                Change::CannotTell,
-                format!("cannot tell: the generator of {which} was not to be trusted ({why})"),
+            let sentence = format!("cannot tell: the generator of {which} was not to be trusted ({why})");
+            return (Change::CannotTell, sentence);
+        }
+        if waited(run) > CROWDED {
+            let sentence = format!(
+                "cannot tell: the machine was crowded during {which}, a thread waited for a processor {} of the time",
+                human_percent((waited(run) * 100.0).round() / 100.0)
             );
+            return (Change::CannotTell, sentence);
         }
     }
     let tell = |verdict: Change| {
@@ -340,17 +363,17 @@ mod tests {
     use super::*;
     use crate::metrics::HistogramSnapshot;
 
-    /// Normally distributed, by twelve uniform draws.
+    /// As good as normally distributed: the sum of four uniform draws.
     fn normal(draw: &mut Draw) -> f64 {
-        (0..12).map(|_| draw.unit()).sum::<f64>() - 6.0
+        ((0..4).map(|_| draw.unit()).sum::<f64>() - 2.0) * 3f64.sqrt()
     }
 
-    /// Runs of a server that works for `work_ns` per request and answers 30 µs later, on a machine of moods: its
+    /// Runs of a server that works for `work_ns` per request and answers 15 µs later, on a machine of moods: its
     /// speed wanders within a run and differs by 1 % from run to run, requests scatter by 5 %, one in 200 is slow,
     /// and in every other run something stops everything for a while.
     fn measured(work_ns: f64, closed: bool, draw: &mut Draw) -> Run {
         const INTERVALS: usize = 24;
-        const REQUESTS: usize = 1_000;
+        const REQUESTS: usize = 500;
         let drift = 0.01 * normal(draw);
         let stall = draw.below(2 * INTERVALS as u64) as usize;
         let (mut mood, mut intervals, mut all) = (0.0, Vec::new(), HistogramSnapshot::default());
@@ -358,7 +381,7 @@ mod tests {
             mood = 0.7 * mood + 0.01 * normal(draw);
             let values: Vec<(u64, u64)> = (0..REQUESTS)
                 .map(|request| {
-                    let mut ns = (work_ns + 30_000.0) * (drift + mood + 0.05 * normal(draw)).exp();
+                    let mut ns = (work_ns + 15_000.0) * (drift + mood + 0.05 * normal(draw)).exp();
                     if draw.below(200) == 0 {
                         ns += 300_000.0 * draw.exponential();
                     }
@@ -393,10 +416,10 @@ mod tests {
         run
     }
 
-    /// How often of 100 pairs each verdict came, over open and closed loops: better, worse, cannot tell.
+    /// How often of 60 pairs each verdict came, over open and closed loops: better, worse, cannot tell.
     fn verdicts(before_ns: f64, after_ns: f64) -> [u32; 3] {
         let mut came = [0; 3];
-        for seed in 0..100 {
+        for seed in 0..60 {
             let (mut draw, closed) = (Draw::branch(11, seed), seed % 2 == 0);
             let before = measured(before_ns, closed, &mut draw);
             let after = measured(after_ns, closed, &mut draw);
@@ -412,13 +435,13 @@ mod tests {
     #[test]
     fn two_runs_of_one_build_seldom_differ() {
         let [better, worse, _] = verdicts(100_000.0, 100_000.0);
-        assert!(better + worse <= 5, "{better} better, {worse} worse of 100");
+        assert!(better + worse <= 3, "{better} better, {worse} worse of 60");
     }
 
     #[test]
     fn ten_percent_are_found_in_either_direction() {
-        assert!(verdicts(100_000.0, 110_000.0)[1] >= 90);
-        assert!(verdicts(110_000.0, 100_000.0)[0] >= 90);
+        assert!(verdicts(100_000.0, 110_000.0)[1] >= 54);
+        assert!(verdicts(110_000.0, 100_000.0)[0] >= 54);
     }
 
     #[test]
@@ -450,7 +473,7 @@ mod tests {
                 && rate.ratio < 0.6
                 && rate.verdict == Change::Worse
         );
-        assert!(comparison.sentence.starts_with("worse: p50 1.7"), "{}", comparison.sentence);
+        assert!(comparison.sentence.starts_with("worse: p50 1."), "{}", comparison.sentence);
         assert_eq!(comparison, compare(&before, &after).unwrap(), "the same pair compares alike");
         let back = compare(&after, &before).unwrap();
         assert_eq!((back.verdict, back.figures[5].verdict), (Change::Better, Change::Better));
@@ -478,6 +501,22 @@ mod tests {
         let comparison = compare(&before, &after).unwrap();
         assert_eq!(comparison.verdict, Change::CannotTell);
         assert!(comparison.sentence.contains("generator of this run"), "{}", comparison.sentence);
+    }
+
+    #[test]
+    fn a_crowded_machine_tells_nothing() {
+        let mut draw = Draw::seeded(3);
+        let (mut before, after) = (measured(1e5, false, &mut draw), measured(3e5, false, &mut draw));
+        before.host.processor_wait_fraction = Some(0.04);
+        assert_eq!(compare(&before, &after).unwrap().verdict, Change::Worse);
+        before.host.processor_wait_fraction = Some(0.311);
+        let comparison = compare(&before, &after).unwrap();
+        assert_eq!(comparison.verdict, Change::CannotTell);
+        assert!(
+            comparison.sentence.ends_with("waited for a processor 31 % of the time"),
+            "{}",
+            comparison.sentence
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the generator's machine is, and how fast it happens to be at the moment.
 
 use super::record::Host;
+use crate::reactor::processors::{pin_to, processors};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -71,21 +72,27 @@ fn memory_bytes(meminfo: &str) -> Option<u64> {
 ///
 /// Makes at most `samples` round trips and takes at most about 50 ms. The median over the quickest of each batch of
 /// 16: what a neighbour does in between disturbs some round trips of a batch and seldom all, and on a shared
-/// machine such minima repeat within some percent where medians double. `None` if the connection could not be made
-/// or nothing came back in time; a run goes on without.
+/// machine such minima repeat within some percent where medians double. Both threads share a processor where they
+/// can be told to: left to themselves they sit now on one, now on two, which differs by more than machines do.
+/// `None` if the connection could not be made or nothing came back in time; a run goes on without.
 #[must_use]
 pub fn reference_round_trip_ns(samples: usize) -> Option<u64> {
     let (mut near, mut far) = loopback_pair().ok()?;
-    let echo = thread::Builder::new().name("windlass-reference".into()).spawn(move || {
+    let processor = processors().last().copied();
+    let name = || thread::Builder::new().name("windlass-reference".into());
+    let echo = name().spawn(move || {
+        processor.map(pin_to);
         let mut byte = [0];
         while far.read_exact(&mut byte).is_ok() && far.write_all(&byte).is_ok() {}
     });
-    let echo = echo.ok()?;
-    let quickest = batches(&mut near, samples);
-    // The other thread sees the end of the stream and returns.
-    drop(near);
-    let joined = echo.join();
-    joined.ok().and(median(quickest))
+    // A thread of its own asks too, because the caller's processors are not ours to change. When it returns, the
+    // other one sees the end of the stream.
+    let ask = name().spawn(move || {
+        processor.map(pin_to);
+        batches(&mut near, samples)
+    });
+    let (quickest, echoed) = (ask.ok()?.join().ok()?, echo.ok()?.join());
+    echoed.ok().and(median(quickest))
 }
 
 /// Two ends of a connection over loopback.
