@@ -527,7 +527,8 @@ mod tests {
             change(&mut other);
             compare(&like, &other).unwrap_err().to_string()
         };
-        let changes: [(fn(&mut Run), &str); 10] = [
+        type Alter = fn(&mut Run);
+        let changes: [(Alter, &str); 10] = [
             (|run| run.target.protocol = "redis".into(), "protocol was  in the earlier one and is redis now"),
             (|run| run.target.transport = "unix".into(), "transport"),
             (

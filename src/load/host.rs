@@ -78,17 +78,17 @@ fn memory_bytes(meminfo: &str) -> Option<u64> {
 #[must_use]
 pub fn reference_round_trip_ns(samples: usize) -> Option<u64> {
     let (mut near, mut far) = loopback_pair().ok()?;
-    let processor = processors().last().copied();
+    let processor = *processors().last()?;
     let name = || thread::Builder::new().name("windlass-reference".into());
     let echo = name().spawn(move || {
-        processor.map(pin_to);
+        pin_to(processor);
         let mut byte = [0];
         while far.read_exact(&mut byte).is_ok() && far.write_all(&byte).is_ok() {}
     });
     // A thread of its own asks too, because the caller's processors are not ours to change. When it returns, the
     // other one sees the end of the stream.
     let ask = name().spawn(move || {
-        processor.map(pin_to);
+        pin_to(processor);
         batches(&mut near, samples)
     });
     let (quickest, echoed) = (ask.ok()?.join().ok()?, echo.ok()?.join());
