@@ -34,9 +34,9 @@ const QUANTILES: [f64; 6] = [1.960, 2.241, 2.394, 2.498, 2.576, 2.638];
 /// two-second runs on a shared two-processor machine (`benches/compare.rs`).
 const DRIFT_P50: f64 = 0.012;
 const DRIFT_P90: f64 = 0.040;
-const DRIFT_P99: f64 = 0.30;
-const DRIFT_P999: f64 = 0.60;
-const DRIFT_MEAN: f64 = 0.030;
+const DRIFT_P99: f64 = 0.15;
+const DRIFT_P999: f64 = 0.40;
+const DRIFT_MEAN: f64 = 0.020;
 
 /// When a thread waits for a processor for more than this share of a run, other programs make the figures. Runs on a
 /// machine left alone waited for 0.3 to 3.8 %, runs beside a compiler for 8 to 60 %.
@@ -93,8 +93,10 @@ pub fn compare(baseline: &Run, now: &Run) -> Result<Comparison, Error> {
         .iter()
         .enumerate()
         .map(|(place, figure)| {
-            let chance = before[place].hypot(after[place]);
-            let spread = chance.hypot(figure.drift * std::f64::consts::SQRT_2);
+            // If nothing changed, both runs were at the mercy of the same stalls, also the one that met none and so
+            // knows of none: the larger scatter is that of both.
+            let one_run = before[place].max(after[place]).hypot(figure.drift);
+            let spread = one_run * std::f64::consts::SQRT_2;
             let systematic = match figure.what {
                 What::Percentile(_) => speed + BUCKET,
                 What::Mean | What::Rate => speed + crowded,
