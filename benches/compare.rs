@@ -4,8 +4,8 @@
 //! `cargo bench --bench compare --features load -- [--runs N] [--secs S] [--rate R]`
 
 use std::time::{Duration, Instant};
-use windlass::load::record::{Change, Host};
-use windlass::load::{self, Crowding, Echo, Pace, Plan, Progress, Run, Sizes};
+use windlass::load::record::{Host, Verdict};
+use windlass::load::{self, CROWDED_FRACTION, Crowding, Echo, Pace, Plan, Progress, Run, Sizes};
 use windlass::{Cores, Event, Io, Listen};
 
 /// Round trips of a reference measurement.
@@ -29,14 +29,10 @@ fn main() {
         }
         plain.iter().for_each(|run| show("100 µs", run));
         slowed.iter().for_each(|run| show("110 µs", run));
-        let same: Vec<(&Run, &Run)> =
-            plain.iter().zip(&plain[1..]).chain(slowed.iter().zip(&slowed[1..])).collect();
-        tell("one build, neighbouring runs", &same);
-        tell("10 % slower, neighbouring runs", &plain.iter().zip(&slowed).collect::<Vec<_>>());
         let all: Vec<(&Run, &Run)> = every_pair(&plain).chain(every_pair(&slowed)).collect();
-        tell("one build, all pairs", &all);
+        tell("one build", &all);
         let all: Vec<(&Run, &Run)> = plain.iter().flat_map(|a| slowed.iter().map(move |b| (a, b))).collect();
-        tell("10 % slower, all pairs", &all);
+        tell("one 10 % slower", &all);
     }
 }
 
@@ -96,28 +92,27 @@ fn show(label: &str, run: &Run) {
     );
 }
 
-/// Compares the pairs and prints how often each verdict came; apart, how often between runs that could be judged.
+/// Compares the pairs and prints how often each verdict came, over all of them and over those whose runs were left
+/// alone by other programs.
 fn tell(label: &str, pairs: &[(&Run, &Run)]) {
-    let (mut came, mut unfit, mut wide) = ([0; 3], 0, Vec::new());
-    for (before, after) in pairs {
-        match load::compare(before, after) {
-            Ok(comparison) => {
-                came[comparison.verdict as usize] += 1;
-                let unsettled = comparison.figures.iter().all(|figure| figure.verdict == Change::CannotTell);
-                unfit += u32::from(comparison.verdict == Change::CannotTell && !unsettled);
-                wide.extend(comparison.figures.first().map(|p50| p50.ratio_high / p50.ratio - 1.0));
+    let left_alone = |run: &Run| {
+        run.host.processor_wait_fraction.is_none_or(|waited| waited <= CROWDED_FRACTION)
+            && run.generator.verdict != Verdict::Untrustworthy
+    };
+    let quiet: Vec<(&Run, &Run)> =
+        pairs.iter().copied().filter(|(before, after)| left_alone(before) && left_alone(after)).collect();
+    for (which, pairs) in [("all", pairs), ("left alone", &quiet)] {
+        let mut came = [0; 3];
+        for (before, after) in pairs {
+            match load::compare(before, after) {
+                Ok(comparison) => came[comparison.verdict as usize] += 1,
+                Err(sentence) => println!("  {sentence}"),
             }
-            Err(sentence) => println!("  {sentence}"),
         }
+        let [better, worse, cannot_tell] = came;
+        println!(
+            "  {label:<32}{which:<12}{:>5} pairs: better {better}, worse {worse}, cannot tell {cannot_tell}",
+            pairs.len()
+        );
     }
-    wide.sort_by(f64::total_cmp);
-    let width = wide.get(wide.len() / 2).map_or(f64::NAN, |half| half * 100.0);
-    println!(
-        "  {label}: {} pairs, better {}, worse {}, cannot tell {} (of which crowded, distrusted or at odds {unfit}); \
-         p50 known to {width:.1} %",
-        pairs.len(),
-        came[0],
-        came[1],
-        came[2]
-    );
 }

@@ -8,6 +8,7 @@
 //! share by which it drifts from run to run, measured once on a shared machine; runs between which the machine's own
 //! speed changed are told apart less sharply, and nothing is told of a run that other programs crowded out.
 
+use super::crowding::CROWDED_FRACTION;
 use super::protocol::Draw;
 use super::record::{Arrivals, Change, ComparedFigure, Comparison, Interval, Outcome, Run, Verdict};
 use super::units::human_percent;
@@ -37,10 +38,6 @@ const DRIFT_P90: f64 = 0.040;
 const DRIFT_P99: f64 = 0.15;
 const DRIFT_P999: f64 = 0.40;
 const DRIFT_MEAN: f64 = 0.020;
-
-/// When a thread waits for a processor for more than this share of a run, other programs make the figures. Runs on a
-/// machine left alone waited for 0.3 to 3.8 %, runs beside a compiler for 8 to 60 %.
-const CROWDED: f64 = 0.05;
 
 /// References on a machine that did not change differ by up to 5 %, as a logarithm.
 const REFERENCE_NOISE: f64 = 0.05;
@@ -327,7 +324,7 @@ fn conclude(baseline: &Run, now: &Run, figures: &[ComparedFigure]) -> (Change, S
             let sentence = format!("cannot tell: the generator of {which} was not to be trusted ({why})");
             return (Change::CannotTell, sentence);
         }
-        if waited(run) > CROWDED {
+        if waited(run) > CROWDED_FRACTION {
             let sentence = format!(
                 "cannot tell: the machine was crowded during {which}, a thread waited for a processor {} of the time",
                 human_percent((waited(run) * 100.0).round() / 100.0)
