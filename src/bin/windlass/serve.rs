@@ -1,6 +1,8 @@
 //! `windlass serve`: the echo server, with a live line of what goes through it.
 
 use crate::demo;
+use crate::exit::{Exit, Failure};
+use crate::out::Out;
 use clap::{Args, ValueEnum};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -44,16 +46,19 @@ enum Transport {
 }
 
 impl Serve {
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(self) -> Result<Exit, Failure> {
         let drain = Duration::from_secs(self.drain);
         let demo = self.demo.map(Duration::from_secs);
         let report = Cores::new(usize::from(self.cores))
             .listen(Listen::at(self.address()?))
             .stop_on_signals(drain)
-            .on_listening(|addresses| println!("listening on {}", addresses[0]))
+            .on_listening(|addresses| {
+                // A reader that left before the first line does not end a server.
+                let _ = Out::default().write(&format!("listening on {}\n", addresses[0]));
+            })
             .run(move |core| Echo::new(core, demo))?;
-        println!("\n{report}");
-        Ok(())
+        Out::default().write(&format!("\n{report}\n"))?;
+        Ok(Exit::Good)
     }
 
     fn address(&self) -> Result<Address, Error> {
