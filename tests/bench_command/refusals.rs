@@ -103,9 +103,9 @@ fn a_baseline_that_is_none_is_refused() {
     refused(&["bench", "--compare", empty]).expect(2).says("run.json");
     let garbage = scratch.join("garbage.json");
     std::fs::write(&garbage, "{\"not\": \"a run\"}").unwrap();
-    refused(&["bench", "--compare", &garbage]).expect(2).says("is no record of a run");
+    refused(&["bench", "--compare", &garbage]).expect(2).says("not of a run");
     std::fs::write(&garbage, "{\"schema_version\": 999}").unwrap();
-    refused(&["bench", "--compare", &garbage]).expect(2).says("layout 999");
+    refused(&["bench", "--compare", &garbage]).expect(2).says("schema_version 999");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use windlass::Address;
 use windlass::load::units::{parse_duration, parse_rate};
-use windlass::load::{Pace, Plan, Sizes, Slo, Spacing, Waiting};
+use windlass::load::{Pace, Plan, Profile, Sizes, Slo, Spacing, Waiting};
 
 /// The flags of a measurement.
 #[derive(Args, Clone, Debug)]
@@ -282,6 +282,10 @@ fn parse_share(text: &str) -> Result<f64, String> {
 }
 
 fn parse_sizes(text: &str) -> Result<Sizes, String> {
+    text.parse().map_err(|error: windlass::Error| error.to_string())
+}
+
+pub fn parse_profile(text: &str) -> Result<Profile, String> {
     text.parse().map_err(|error: windlass::Error| error.to_string())
 }
 

@@ -4,6 +4,7 @@ use crate::args::LoadArgs;
 use crate::exit::{CODES, Exit, Failure};
 use crate::job::Job;
 use clap::Args;
+use windlass::load::Profile;
 
 const BENCH_EXAMPLES: &str = "Examples:
   windlass bench                                             the built-in echo server, in about 10 s
@@ -12,7 +13,8 @@ const BENCH_EXAMPLES: &str = "Examples:
   windlass bench http://localhost:8080/ --poisson --rate 2k  HTTP/1.1, starts at random
   windlass bench localhost:7000 --slo p99=2ms --search       the highest rate that keeps it
   windlass bench localhost:7000 --compare run-1              better, worse, or cannot tell
-  windlass bench --rate max --connections 8                  as fast as it goes (closed loop)";
+  windlass bench --rate max --connections 8                  as fast as it goes (closed loop)
+  windlass bench --profile all --duration 3s                 and what the server takes for it";
 
 const LOAD_EXAMPLES: &str = "Examples:
   windlass serve --listen 0.0.0.0:7000                       on one machine
@@ -36,6 +38,10 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value = "1", value_parser = crate::args::parse_count, allow_hyphen_values = true,
           help_heading = "Embedded server")]
     server_cores: usize,
+    /// Also tell what the server takes as a process of its own: memory, processor, descriptors, wake-ups. `idle` is
+    /// at rest, a number is at so many messages per second, `all` is idle, 1000 and 10000; each takes --duration more.
+    #[arg(long, value_name = "STEP", value_parser = crate::args::parse_profile, help_heading = "Embedded server")]
+    profile: Option<Profile>,
     #[command(flatten)]
     load: LoadArgs,
 }
@@ -53,12 +59,13 @@ pub struct Load {
 
 impl Bench {
     pub fn run(self) -> Result<Exit, Failure> {
-        Job { target: self.target, server_cores: self.server_cores, args: self.load }.run()
+        Job { target: self.target, server_cores: self.server_cores, profile: self.profile, args: self.load }
+            .run()
     }
 }
 
 impl Load {
     pub fn run(self) -> Result<Exit, Failure> {
-        Job { target: Some(self.target), server_cores: 0, args: self.load }.run()
+        Job { target: Some(self.target), server_cores: 0, profile: None, args: self.load }.run()
     }
 }

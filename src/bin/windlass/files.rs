@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 use windlass::load::Run;
-use windlass::load::record::SCHEMA_VERSION;
 use windlass::metrics::HistogramLog;
 
 /// The name of the record in a directory of results.
@@ -52,7 +51,7 @@ impl Results {
 
     /// Writes all files and says which. If one cannot be written, none is, and what was there stays.
     pub fn save(&self, run: &Run, page: &str) -> Result<String, Failure> {
-        let mut json = to_json(run);
+        let mut json = run.to_json();
         json.push('\n');
         let files: [(&str, Vec<u8>); 4] = [
             (RECORD, json.into_bytes()),
@@ -94,31 +93,12 @@ impl Results {
     }
 }
 
-/// The record as it stands in `run.json`.
-pub fn to_json(run: &Run) -> String {
-    serde_json::to_string(run).expect("a record has no map keys that are not strings, and writes into memory")
-}
-
 /// Reads a record from a file, or from a directory that holds one.
 pub fn read(path: &Path) -> Result<Run, String> {
     let file = if path.is_dir() { path.join(RECORD) } else { path.to_owned() };
     let shown = file.display();
     let text = fs::read_to_string(&file).map_err(|error| format!("{shown}: {error}"))?;
-    // The version first: a newer layout may well lack what this one needs.
-    let version = serde_json::from_str::<Versioned>(&text).map(|run| run.schema_version);
-    match version {
-        Err(_) => Err(format!("{shown} is no record of a run")),
-        Ok(SCHEMA_VERSION) => serde_json::from_str(&text)
-            .map_err(|error| format!("{shown} is no record that this version can read: {error}")),
-        Ok(other) => Err(format!(
-            "{shown} has layout {other}, and this version reads layout {SCHEMA_VERSION}: use the windlass that wrote it"
-        )),
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct Versioned {
-    schema_version: u32,
+    Run::from_json(&text).map_err(|error| format!("{shown}: {error}"))
 }
 
 /// Writes a file under another name and renames it once it is whole.

@@ -10,6 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::measure::{Session, Streamed};
 use crate::out::{Out, Style};
 use crate::output::{self, Heading};
+use crate::profiling;
 use crate::progress::Line;
 use crate::spoken::Spoken;
 use crate::target::Target;
@@ -19,7 +20,7 @@ use windlass::Address;
 use windlass::load::record::{Comparison, Host, Outcome, Run};
 use windlass::load::report::page;
 use windlass::load::{
-    Pace, Plan, RateSearch, Spacing, Stage, compare, reference_round_trip_ns, reserve_descriptors,
+    Pace, Plan, Profile, RateSearch, Spacing, Stage, compare, reference_round_trip_ns, reserve_descriptors,
 };
 
 /// Round trips of each reference measurement.
@@ -28,11 +29,19 @@ const REFERENCE_SAMPLES: usize = 1_000;
 /// The most cores of the embedded server.
 const SERVER_CORES_MAX: usize = 256;
 
+/// Waiting for a processor for more of the time than this is worth a warning.
+const PROCESSOR_WAIT_MAX: f64 = 0.05;
+
+/// Why there is no profile of somebody else's server.
+const PROFILE_IS_OWN: &str =
+    "--profile looks into the embedded server: leave the target out, or leave --profile out";
+
 /// What was asked for.
 #[derive(Debug)]
 pub struct Job {
     pub target: Option<String>,
     pub server_cores: usize,
+    pub profile: Option<Profile>,
     pub args: LoadArgs,
 }
 
@@ -51,6 +60,7 @@ struct Ready {
     spoken: Spoken,
     plan: Plan,
     search: Option<RateSearch>,
+    profile: Option<Profile>,
     /// An earlier run to compare with, and the name it was given.
     baseline: Option<(String, Run)>,
     results: Option<Results>,
@@ -70,13 +80,16 @@ impl Job {
             streams: output.json_stream,
         };
         let mut run = ready.measure(&mut session)?;
-        let trouble = ready.compare(&mut run);
-        ready.tell(&mut session, &run, trouble.into_iter().collect())
+        let trouble = [ready.profile(&mut session, &mut run), ready.compare(&mut run)];
+        ready.tell(&mut session, &run, trouble.into_iter().flatten().collect())
     }
 
     /// Refuses what makes no sense, before anything is started.
     fn check(self) -> Result<Ready, Failure> {
-        let Job { target, server_cores, args } = self;
+        let Job { target, server_cores, profile, args } = self;
+        if target.is_some() && profile.is_some() {
+            return Err(Failure::usage(PROFILE_IS_OWN));
+        }
         let measured = match &target {
             Some(text) => Measured::Named(Target::parse(text, args.work.protocol)?),
             None => embedded(server_cores, args.work.protocol)?,
@@ -111,8 +124,18 @@ impl Job {
         };
         let style = Style::detect(args.output.no_color);
         let command = words::own_command();
-        Ok(Ready { args, measured, spoken, plan, search, baseline, results, command, style })
+        Ok(Ready { args, measured, spoken, plan, search, profile, baseline, results, command, style })
     }
+}
+
+/// What to say about a machine that had not enough processors for the run.
+fn crowded(host: &Host) -> Option<String> {
+    let waited = host.processor_wait_fraction.filter(|share| *share > PROCESSOR_WAIT_MAX)?;
+    Some(format!(
+        "a thread of this process waited for a processor {:.0} % of the time: run again on a quiet machine, or with fewer \
+         --threads",
+        waited * 100.0
+    ))
 }
 
 fn embedded(cores: usize, protocol: Option<ProtocolName>) -> Result<Measured, Failure> {
@@ -164,14 +187,31 @@ impl Ready {
         };
         host.reference_round_trip_ns.extend(reference_round_trip_ns(REFERENCE_SAMPLES));
         drop(server);
+        host.processor_wait_fraction = run.host.processor_wait_fraction;
         run.host = host;
         run.command.clone_from(&self.command);
         run.target.embedded = matches!(self.measured, Measured::Embedded { .. });
         if let Measured::Named(target) = &self.measured {
             run.target.named.clone_from(&target.named);
         }
+        run.warnings.extend(crowded(&run.host));
         run.slo = self.args.verdict.slo.iter().map(|slo| slo.judge(&run)).collect();
         Ok(run)
+    }
+
+    /// Watches the server as a process of its own, if that was asked for. The run is good without it.
+    fn profile(&self, session: &mut Session, run: &mut Run) -> Option<Failure> {
+        let (profile, Measured::Embedded { cores }) = (self.profile?, &self.measured) else { return None };
+        if run.outcome != Outcome::Complete || session.interrupt.is_wanted() {
+            return None;
+        }
+        match profiling::rows(session, profile, *cores, &self.plan, &self.spoken) {
+            Ok(rows) => {
+                run.resources = rows;
+                None
+            }
+            Err(failure) => Some(failure),
+        }
     }
 
     /// Compares the run with the earlier one, if there is one. That the two cannot be compared does not void the run.
@@ -250,7 +290,7 @@ impl Ready {
         let printed = if self.args.output.json_stream {
             session.stream(&Streamed::Run(run))
         } else if self.args.output.json {
-            session.out.write(&format!("{}\n", files::to_json(run)))
+            session.out.write(&format!("{}\n", run.to_json()))
         } else {
             session.out.write(&self.text(run, saved.as_deref()))
         };

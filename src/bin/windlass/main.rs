@@ -3,7 +3,6 @@
 mod advice;
 mod args;
 mod bench;
-mod demo;
 mod embedded;
 mod exit;
 mod files;
@@ -12,6 +11,7 @@ mod job;
 mod measure;
 mod out;
 mod output;
+mod profiling;
 mod progress;
 mod report;
 mod serve;

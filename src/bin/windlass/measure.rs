@@ -6,8 +6,9 @@ use crate::out::Out;
 use crate::progress::Line;
 use crate::spoken::Spoken;
 use serde::Serialize;
+use windlass::Error;
 use windlass::load::record::{Interval, Probe, Run};
-use windlass::load::{Plan, Progress};
+use windlass::load::{Crowding, Plan, Progress};
 
 /// What the runs of one command share.
 #[derive(Debug)]
@@ -31,11 +32,25 @@ pub enum Streamed<'a> {
 impl Session {
     /// Runs `plan` to its end, or until somebody interrupts.
     pub fn measure(&mut self, plan: &Plan, spoken: &Spoken, stage: &str) -> Result<Run, Failure> {
+        self.measure_and(plan, spoken, stage, |_| Ok(()))
+    }
+
+    /// The same, and tells `watch` how it goes.
+    pub fn measure_and(
+        &mut self,
+        plan: &Plan,
+        spoken: &Spoken,
+        stage: &str,
+        mut watch: impl FnMut(&Progress) -> Result<(), Error>,
+    ) -> Result<Run, Failure> {
+        let mut crowding = Crowding::start();
         let mut running = spoken.start(plan)?;
         self.interrupt.ends(running.stopper());
         self.line.begin(plan, stage);
         while let Some(progress) = running.next() {
             self.line.tell(plan, &progress);
+            crowding.sample();
+            watch(&progress)?;
             if let Progress::Measuring(interval) = &progress {
                 self.stream(&Streamed::Interval(interval))?;
             }
@@ -43,6 +58,7 @@ impl Session {
         self.line.clear();
         let mut run = running.finish()?;
         run.workload.size_bytes.clone_from(&spoken.sizes);
+        run.host.processor_wait_fraction = crowding.fraction();
         Ok(run)
     }
 
@@ -51,8 +67,7 @@ impl Session {
         if !self.streams || self.out.is_gone() {
             return Ok(());
         }
-        let mut text =
-            serde_json::to_string(line).expect("records have no maps, and this writes into memory");
+        let mut text = serde_json::to_string(line).expect("a record has only names for keys");
         text.push('\n');
         self.out.write(&text)?;
         if self.out.is_gone() {

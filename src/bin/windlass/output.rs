@@ -7,7 +7,7 @@ use windlass::load::Plan;
 use windlass::load::record::{
     Arrivals, Change, Comparison, Host, Outcome, Percentile, Resources, Run, Search, Verdict,
 };
-use windlass::load::units::{human_count, human_duration, human_percent, human_rate};
+use windlass::load::units::{human_count, human_duration, human_rate};
 
 /// Kinds of failures that are listed; the record has all.
 const FAILURES_SHOWN: usize = 5;
@@ -156,11 +156,13 @@ fn load(run: &Run, style: Style) -> String {
         Verdict::Saturated => "saturated",
         Verdict::Untrustworthy => "not to be trusted",
     };
-    let lag = generator
-        .send_lag
-        .percentile_ns(0.99)
-        .map_or_else(|| "lag unknown".into(), |ns| format!("lag p99 {}", human_duration(ns)));
     let busy = format!("busy {:.0} %", generator.busy_fraction * 100.0);
+    let lag = match generator.send_lag.percentile_ns(0.99) {
+        // It asks when it was answered, so there is nothing to be late for.
+        _ if work.arrivals == Arrivals::Closed => "no schedule".into(),
+        Some(ns) => format!("lag p99 {}", human_duration(ns)),
+        None => "lag unknown".into(),
+    };
     row("generator", [lag, busy, trusted.into()]);
     text
 }
@@ -193,6 +195,10 @@ fn latency(run: &Run, style: Style) -> String {
     let max = |histogram: Option<u64>| histogram.map_or_else(|| "-".into(), human_duration);
     if let Some(response) = run.response.histogram.max() {
         row("max", response, &max(run.service.histogram.max()), "");
+    }
+    if run.totals.failed() > 0 {
+        let timeout = time(run.workload.timeout_s);
+        let _ = writeln!(text, "  failed requests stand there with no less than the time-out of {timeout}");
     }
     if let Some(connect) = run.connect.histogram.max() {
         let median = run.connect.histogram.percentile(0.5).unwrap_or(connect);
@@ -263,7 +269,7 @@ fn resources(rows: &[Resources], style: Style) -> String {
             row.profile.clone(),
             human_rate(row.messages_per_s),
             human_bytes(row.memory_bytes),
-            human_percent(row.processor_fraction),
+            format!("{:.1} %", row.processor_fraction * 100.0),
             human_count(row.descriptors),
             bytes_per_s(row.received_bytes_per_s),
             bytes_per_s(row.sent_bytes_per_s),

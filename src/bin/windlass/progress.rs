@@ -67,9 +67,13 @@ impl Line {
         let end = Duration::from_secs_f64(interval.start_s + interval.length_s).min(plan.duration);
         self.bar.set_position((end.as_secs_f64() * POSITIONS_PER_S) as u64);
         self.failed += interval.failed;
-        let p99 = interval.response.percentile_ns(0.99).map_or_else(|| "-".into(), human_duration);
+        // The highest that an interval's samples support.
+        let told = interval.response.percentiles().into_iter().rfind(|told| told.p <= 0.99);
+        let latency = told.map_or_else(String::new, |told| {
+            format!("   p{:.0} {}", told.p * 100.0, human_duration(told.value_ns))
+        });
         format!(
-            "{:.1}/{:.0} s   {}   p99 {p99}   errors {}",
+            "{:.1}/{:.0} s   {}{latency}   errors {}",
             end.as_secs_f64(),
             plan.duration.as_secs_f64(),
             human_rate(interval.answered as f64 / interval.length_s.max(1e-9)),
