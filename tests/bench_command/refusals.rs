@@ -66,6 +66,9 @@ fn flags_that_contradict_each_other_are_refused() {
         (&["--header", "A: b"], "for HTTP"),
         (&["--json", "--json-stream"], "--json"),
         (&["--force"], "--out"),
+        (&["--compare", "x", "--duration", "300ms", "--interval", "100ms"], "at least 8 intervals"),
+        (&["--profile", "sometimes"], "idle"),
+        (&["127.0.0.1:1", "--profile", "idle"], "--profile"),
     ] {
         refused(&[&["bench"], words].concat()).expect(2).says(said);
     }

@@ -165,7 +165,7 @@ fn every_shape_of_load_runs() {
 fn a_run_compares_with_an_earlier_one() {
     let scratch = Scratch::new();
     let base = scratch.join("base");
-    let words = ["--interval", "20ms"];
+    let words = ["--interval", "10ms"];
     ended([&["bench", "--out", &base], &QUICK[..], &words].concat()).expect(0);
     let again = ended([&["bench", "--compare", &base], &QUICK[..], &words].concat()).expect(0);
     again.says("Baseline").says(&base);
@@ -223,4 +223,47 @@ fn a_server_serves_until_it_is_told_to_end() {
     bench(&address, &[]).expect(0);
     server.signal("TERM");
     server.wait().expect(0);
+}
+
+#[test]
+fn a_server_ends_with_the_program_that_started_it() {
+    let mut server = windlass()
+        .args(["serve", "--until-stdin-ends"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    drop(server.stdin.take());
+    let ended = server.wait_with_output().expect("it ends");
+    Ended::of(&ended).expect(0).says("listening on");
+}
+
+#[test]
+fn a_profile_tells_what_the_server_takes_at_each_step() {
+    let words = [
+        "--json",
+        "--profile",
+        "all",
+        "-c",
+        "3",
+        "--duration",
+        "300ms",
+        "--interval",
+        "50ms",
+        "--warm-up",
+        "50ms",
+    ];
+    let run = ended([&["bench", "--rate", "max"], &words[..]].concat()).expect(0).run();
+    let steps: Vec<_> = run.resources.iter().map(|row| row.profile.as_str()).collect();
+    assert_eq!(steps, ["idle", "1000", "10000"]);
+    let [idle, slow, _] = &run.resources[..] else { unreachable!("three steps were told") };
+    assert_eq!((idle.messages_per_s, idle.sent_bytes_per_s), (0.0, 0.0));
+    assert!(slow.messages_per_s > 0.0 && slow.received_bytes_per_s > 0.0, "{slow:?}");
+    for row in &run.resources {
+        assert!(row.memory_bytes > 0 && row.descriptors > 3, "{row:?}");
+    }
+    assert!(
+        idle.descriptors >= slow.descriptors,
+        "an idle connection is still a descriptor: {idle:?} {slow:?}"
+    );
 }

@@ -20,7 +20,8 @@ use windlass::Address;
 use windlass::load::record::{Comparison, Host, Outcome, Run};
 use windlass::load::report::page;
 use windlass::load::{
-    Pace, Plan, Profile, RateSearch, Spacing, Stage, compare, reference_round_trip_ns, reserve_descriptors,
+    COMPARED_INTERVALS_MIN, Pace, Plan, Profile, RateSearch, Spacing, Stage, compare,
+    reference_round_trip_ns, reserve_descriptors,
 };
 
 /// Round trips of each reference measurement.
@@ -113,6 +114,7 @@ impl Job {
         };
         let baseline = match &args.verdict.compare {
             Some(path) => {
+                refuse_short(&plan)?;
                 let run = files::read(path).map_err(|why| Failure::usage(format!("--compare: {why}")))?;
                 Some((path.display().to_string(), run))
             }
@@ -126,6 +128,18 @@ impl Job {
         let command = words::own_command();
         Ok(Ready { args, measured, spoken, plan, search, profile, baseline, results, command, style })
     }
+}
+
+/// A comparison needs to see how the figures scatter over the run.
+fn refuse_short(plan: &Plan) -> Result<(), Failure> {
+    let intervals = (plan.duration.as_nanos() / plan.interval().as_nanos().max(1)) as usize;
+    if intervals >= COMPARED_INTERVALS_MIN {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "--compare needs at least {COMPARED_INTERVALS_MIN} intervals to tell chance from change, and this run has {intervals}: \
+         write a longer --duration or a shorter --interval"
+    )))
 }
 
 /// What to say about a machine that had not enough processors for the run.

@@ -348,3 +348,30 @@ fn paint_padded(tone: Tone, word: &str, columns: usize, style: Style) -> String 
     let painted = if word.is_empty() { String::new() } else { style.paint(tone, word) };
     format!("{painted}{:missing$}", "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_take_no_columns() {
+        let coloured = badge(Tone::Good, "PASS", Style::COLOURED);
+        assert_eq!(badge(Tone::Good, "PASS", Style::PLAIN), "PASS        ");
+        assert_eq!(coloured, "\x1b[1;32mPASS\x1b[0m        ");
+        assert_eq!(
+            badge(Tone::Label, "", Style::COLOURED),
+            " ".repeat(LABEL_COLUMNS),
+            "nothing is not coloured"
+        );
+    }
+
+    #[test]
+    fn figures_are_told_as_people_write_them() {
+        assert_eq!([0.5, 0.99, 0.999, 0.99999].map(percentile_name), ["p50", "p99", "p99.9", "p99.999"]);
+        assert_eq!([0, 999, 1_536, 24 << 30].map(human_bytes), ["0 B", "999 B", "1.5 KiB", "24 GiB"]);
+        assert_eq!(
+            (plural(1, "thread"), plural(2_000, "thread")),
+            ("1 thread".into(), "2 000 threads".into())
+        );
+    }
+}
