@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 /// A synchronous networking core, from the command line: measures latency, serves, reports.
 #[derive(Parser)]
-#[command(name = "windlass", version, arg_required_else_help = true, after_help = CODES)]
+#[command(name = "windlass", version, arg_required_else_help = true, max_term_width = 110, after_help = CODES)]
 struct Command {
     #[command(subcommand)]
     what: What,
