@@ -1,14 +1,31 @@
 //! The `windlass` command: what it can do and how it ends.
 
-mod demo;
+mod advice;
+mod args;
+mod bench;
+mod embedded;
+mod exit;
+mod files;
+mod interrupt;
+mod job;
+mod measure;
+mod out;
+mod output;
+mod profiling;
+mod progress;
+mod report;
 mod serve;
+mod spoken;
+mod target;
+mod words;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use exit::{CODES, Exit, Failure};
 use std::process::ExitCode;
 
-/// A synchronous networking core, from the command line.
+/// A synchronous networking core, from the command line: measures latency, serves, reports.
 #[derive(Parser)]
-#[command(name = "windlass", version, about, arg_required_else_help = true)]
+#[command(name = "windlass", version, arg_required_else_help = true, max_term_width = 110, after_help = CODES)]
 struct Command {
     #[command(subcommand)]
     what: What,
@@ -16,19 +33,47 @@ struct Command {
 
 #[derive(Subcommand)]
 enum What {
+    Bench(Box<bench::Bench>),
+    Load(Box<bench::Load>),
     Serve(serve::Serve),
+    Report(report::Report),
+    Completions(Completions),
 }
 
-/// Exit codes: 0 good, 1 failed, 2 usage (clap's own).
+/// Prints the completions for a shell.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  windlass completions bash > ~/.local/share/bash-completion/completions/windlass
+  windlass completions zsh > ~/.zfunc/_windlass
+  windlass completions fish > ~/.config/fish/completions/windlass.fish")]
+struct Completions {
+    /// Which shell.
+    #[arg(value_enum)]
+    shell: clap_complete::Shell,
+}
+
+impl Completions {
+    fn run(&self) -> Result<Exit, Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Command::command(), "windlass", &mut script);
+        out::Out::default().write(&String::from_utf8_lossy(&script))?;
+        Ok(Exit::Good)
+    }
+}
+
 fn main() -> ExitCode {
     let outcome = match Command::parse().what {
+        What::Bench(bench) => bench.run(),
+        What::Load(load) => load.run(),
         What::Serve(serve) => serve.run(),
+        What::Report(report) => report.run(),
+        What::Completions(completions) => completions.run(),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("windlass: {error}");
-            ExitCode::FAILURE
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            eprintln!("windlass: {failure}");
+            failure.exit.into()
         }
     }
 }

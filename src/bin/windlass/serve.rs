@@ -1,19 +1,20 @@
 //! `windlass serve`: the echo server, with a live line of what goes through it.
 
-use crate::demo;
+use crate::exit::{Exit, Failure};
+use crate::out::Out;
 use clap::{Args, ValueEnum};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 use windlass::metrics::{Metrics, Snapshot};
 use windlass::time::Instant;
-use windlass::{Address, Core, Cores, Error, Event, Io, Listen};
+use windlass::{Address, Core, Cores, Error, Event, Io, Listen, StopAll};
 
 /// Sends back whatever clients send, until SIGINT or SIGTERM; then prints a report.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  windlass serve --demo 5                      serve, drive it for 5 s, show what went through
   windlass serve --listen 127.0.0.1:7000       talk to it with `nc 127.0.0.1 7000`
+  windlass serve --listen 0.0.0.0:7000         and `windlass load HOST:7000` on another machine
   windlass serve --listen /tmp/echo.sock --transport unix --cores 2")]
 pub struct Serve {
     /// Where to listen: IP:PORT, [IPV6]:PORT, unix:PATH, or a path with `--transport unix`. Port 0 takes any
@@ -26,10 +27,9 @@ pub struct Serve {
     /// What carries the bytes.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     transport: Transport,
-    /// Drive the server with 16 connections of its own for that many seconds, then end.
-    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "5",
-          value_parser = clap::value_parser!(u64).range(1..=3600))]
-    demo: Option<u64>,
+    /// End when standard input does: a program that starts a server this way never leaves it behind.
+    #[arg(long)]
+    until_stdin_ends: bool,
     /// How long open connections may take to end after the signal, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain: u64,
@@ -44,16 +44,23 @@ enum Transport {
 }
 
 impl Serve {
-    pub fn run(self) -> Result<(), Error> {
+    pub fn run(self) -> Result<Exit, Failure> {
         let drain = Duration::from_secs(self.drain);
-        let demo = self.demo.map(Duration::from_secs);
         let report = Cores::new(usize::from(self.cores))
             .listen(Listen::at(self.address()?))
             .stop_on_signals(drain)
-            .on_listening(|addresses| println!("listening on {}", addresses[0]))
-            .run(move |core| Echo::new(core, demo))?;
-        println!("\n{report}");
-        Ok(())
+            .on_listening(|addresses| {
+                // A reader that left before the first line does not end a server.
+                let _ = Out::default().write(&format!("listening on {}\n", addresses[0]));
+            })
+            .run(move |core| {
+                if self.until_stdin_ends && core.number() == 0 {
+                    end_with_stdin(core.stop_all(), drain);
+                }
+                Echo::new(core)
+            })?;
+        Out::default().write(&format!("\n{report}\n"))?;
+        Ok(Exit::Good)
     }
 
     fn address(&self) -> Result<Address, Error> {
@@ -68,21 +75,23 @@ impl Serve {
     }
 }
 
+/// Ends the server once there is nothing more to read from standard input.
+fn end_with_stdin(server: StopAll, drain: Duration) {
+    std::thread::spawn(move || {
+        // Whatever is said there, and whatever it ends with, the end is what counts.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        server.shutdown(drain);
+    });
+}
+
 /// Echoes; on the first core it also keeps the live line.
 struct Echo {
     live: Option<Live>,
 }
 
 impl Echo {
-    fn new(core: &mut Core<'_>, demo: Option<Duration>) -> Echo {
+    fn new(core: &mut Core<'_>) -> Echo {
         let first = core.number() == 0;
-        if let (true, Some(duration)) = (first, demo) {
-            let listener = core.listeners()[0];
-            let address = core.io().listener_address(listener).cloned();
-            if let Some(address) = address {
-                demo::start(address, duration, core.stop_all());
-            }
-        }
         let wanted = first && std::io::stderr().is_terminal();
         let live = wanted.then(|| Live::start(core));
         Echo { live }

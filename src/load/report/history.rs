@@ -90,6 +90,21 @@ pub fn history(runs: &[(String, Run)]) -> String {
     })
 }
 
+/// A run that departs from the comparable runs before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// Whether it is slower, or fails more, than they let expect; else it is better.
+    pub is_worse: bool,
+    /// Which run, what was measured and what was expected.
+    pub sentence: String,
+}
+
+/// What [`history`] flags, for readers who do not open it.
+#[must_use]
+pub fn flags(runs: &[(String, Run)]) -> Vec<Flag> {
+    grouped(runs).iter().flat_map(Group::flags).collect()
+}
+
 fn rule() -> String {
     format!(
         "A run is flagged if a figure lies further from the median of up to 10 comparable runs before it (at least \
@@ -162,22 +177,30 @@ impl Group<'_> {
             });
         departed.collect()
     }
+
+    fn flags(&self) -> Vec<Flag> {
+        // A change that lasts is flagged until the runs after it outnumber those before: one change, one line.
+        let lasting = |a: &Departure, b: &Departure| a.run + 1 == b.run && a.is_worse == b.is_worse;
+        let mut flags = Vec::new();
+        for trend in &TRENDS {
+            for departures in self.departures(trend).chunk_by(lasting) {
+                let (Some(first), Some(last)) = (departures.first(), departures.last()) else { continue };
+                flags.push(Flag { is_worse: first.is_worse, sentence: sentence(self, trend, first, last) });
+            }
+        }
+        flags
+    }
 }
 
 fn draw_group(out: &mut Markup, group: &Group, number: usize) {
     let first = &group.runs[0].1;
     out.open("ul", &[("class", &"verdicts"), ("aria-label", &"Flagged changes")]);
-    let mut flagged = 0;
-    for trend in &TRENDS {
-        let departures = group.departures(trend);
-        // A change that lasts is flagged until the runs after it outnumber those before: one change, one line.
-        let lasting = |a: &Departure, b: &Departure| a.run + 1 == b.run && a.is_worse == b.is_worse;
-        for lasting in departures.chunk_by(lasting) {
-            flagged += 1;
-            tell_departure(out, group, trend, lasting);
-        }
+    let flags = group.flags();
+    for flag in &flags {
+        let (tone, badge) = if flag.is_worse { ("bad", "✗ WORSE") } else { ("good", "✓ BETTER") };
+        verdict(out, tone, badge, &flag.sentence);
     }
-    if flagged == 0 {
+    if flags.is_empty() {
         let sentence = if group.runs.len() > BEFORE_MIN {
             "No run departs from those before it.".to_owned()
         } else {
@@ -224,15 +247,15 @@ fn circumstances(out: &mut Markup, first: &Run) {
     }
 }
 
-fn tell_departure(out: &mut Markup, group: &Group, trend: &Trend, lasting: &[Departure]) {
-    let [departure, rest @ ..] = lasting else { return };
+/// Which run departed, how, and until which one that lasted.
+fn sentence(group: &Group, trend: &Trend, departure: &Departure, last: &Departure) -> String {
     let (label, run) = group.runs[departure.run];
-    let (tone, badge) = if departure.is_worse { ("bad", "✗ WORSE") } else { ("good", "✓ BETTER") };
     let tell = trend.tell;
-    let until = rest
-        .last()
-        .map_or_else(String::new, |last| format!(" The runs up to {} depart likewise.", last.run + 1));
-    let sentence = format!(
+    let until = match last.run {
+        run if run == departure.run => String::new(),
+        run => format!(" The runs up to {} depart likewise.", run + 1),
+    };
+    format!(
         "Run {} ({label}, {}): {} {}, expected {} to {}, around {}.{until}",
         departure.run + 1,
         utc(run.started_unix_ms),
@@ -241,8 +264,7 @@ fn tell_departure(out: &mut Markup, group: &Group, trend: &Trend, lasting: &[Dep
         tell(departure.expected.low),
         tell(departure.expected.high),
         tell(departure.expected.median),
-    );
-    verdict(out, tone, badge, &sentence);
+    )
 }
 
 /// The trend of one figure with the range expected before each run.

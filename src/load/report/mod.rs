@@ -21,5 +21,5 @@ mod tests;
 mod units;
 mod verdicts;
 
-pub use history::history;
+pub use history::{Flag, flags, history};
 pub use page::page;

@@ -1,0 +1,7 @@
+//! `windlass bench` as its users meet it: what it prints, what it saves, how it ends, and what it says when something
+//! goes wrong.
+
+mod failures;
+mod refusals;
+mod results;
+mod rig;
