@@ -209,6 +209,12 @@ fn a_result_that_cannot_be_printed_is_a_failure() {
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = crate::rig::windlass().arg("bench").args(QUICK).stdout(full).output().unwrap();
     crate::rig::Ended::of(&output).expect(1).says("standard output");
+    // A stream without room is a failure too, and the files are there all the same.
+    let (scratch, full) = (Scratch::new(), std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let words = ["bench", "--json-stream", "--out", &scratch.join("results")];
+    let output = crate::rig::windlass().args(words).args(QUICK).stdout(full).output().unwrap();
+    crate::rig::Ended::of(&output).expect(1).says("standard output");
+    assert!(std::fs::metadata(scratch.join("results/run.json")).unwrap().len() > 0);
 }
 
 #[test]

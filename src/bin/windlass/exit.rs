@@ -36,7 +36,7 @@ impl Exit {
             Exit::Failed
         } else if run.generator.verdict == Verdict::Untrustworthy {
             Exit::Untrusted
-        } else if run.slo.iter().any(|verdict| !verdict.kept) {
+        } else if run.slo.iter().any(|verdict| !verdict.kept) || found_nothing(run) {
             Exit::SloMissed
         } else {
             Exit::Good
@@ -58,6 +58,11 @@ impl Exit {
             Exit::Interrupted => 5,
         }
     }
+}
+
+/// A search was made, and no rate was confirmed to keep the objectives.
+fn found_nothing(run: &Run) -> bool {
+    run.search.as_ref().is_some_and(|search| search.kept_per_s.is_none())
 }
 
 impl From<Exit> for ExitCode {
@@ -107,5 +112,26 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         let exit = if matches!(error, Error::Config(_)) { Exit::Usage } else { Exit::Failed };
         Failure { exit, sentence: error.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_several_reasons_the_gravest_counts() {
+        let order = [Exit::Good, Exit::SloMissed, Exit::Untrusted, Exit::Failed, Exit::Interrupted];
+        for (place, graver) in order.iter().enumerate() {
+            for lesser in &order[..place] {
+                assert_eq!((graver.or(*lesser), lesser.or(*graver)), (*graver, *graver));
+            }
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_usage_and_what_the_system_refuses_is_failure() {
+        assert_eq!(Failure::from(Error::Config("no".into())).exit, Exit::Usage);
+        assert_eq!(Failure::from(Error::Unsupported("no")).exit, Exit::Failed);
     }
 }

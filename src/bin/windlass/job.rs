@@ -20,7 +20,7 @@ use windlass::Address;
 use windlass::load::record::{Comparison, Host, Outcome, Run};
 use windlass::load::report::page;
 use windlass::load::{
-    COMPARED_INTERVALS_MIN, Pace, Plan, Profile, RateSearch, Spacing, Stage, compare,
+    COMPARED_INTERVALS_MIN, OBJECTIVES_MAX, Pace, Plan, Profile, RateSearch, Spacing, Stage, compare,
     reference_round_trip_ns, reserve_descriptors,
 };
 
@@ -79,10 +79,12 @@ impl Job {
             line: Line::new(output.quiet),
             out: Out::default(),
             streams: output.json_stream,
+            trouble: Vec::new(),
         };
         let mut run = ready.measure(&mut session)?;
         let trouble = [ready.profile(&mut session, &mut run), ready.compare(&mut run)];
-        ready.tell(&mut session, &run, trouble.into_iter().flatten().collect())
+        session.trouble.extend(trouble.into_iter().flatten());
+        Ok(ready.tell(&mut session, &run))
     }
 
     /// Refuses what makes no sense, before anything is started.
@@ -99,6 +101,10 @@ impl Job {
             Measured::Named(target) => (target.protocol, target.http.clone()),
             Measured::Embedded { .. } => (ProtocolName::Echo, None),
         };
+        if args.verdict.slo.len() > OBJECTIVES_MAX {
+            let sentence = format!("{} objectives: at most {OBJECTIVES_MAX}", args.verdict.slo.len());
+            return Err(Failure::usage(sentence));
+        }
         let spoken = Spoken::new(protocol, request, &args)?;
         // Where to connect is found out later: names take time to resolve, and the server is not there yet.
         let nowhere = Address::Inet(([127, 0, 0, 1], 0).into());
@@ -253,7 +259,7 @@ impl Ready {
             search.record(rate.per_s, &run);
             let found = search.result();
             if let Some(probe) = found.probes.last() {
-                session.stream(&Streamed::Probe(probe))?;
+                session.stream(&Streamed::Probe(probe));
             }
             let kept = found.probes.last().is_some_and(|probe| probe.kept);
             // A target that answers nothing at all is not too slow, it is not there.
@@ -292,34 +298,36 @@ impl Ready {
     }
 
     /// Saves the run, then prints it, so that what is printed can say what was saved; the exit code follows.
-    fn tell(&self, session: &mut Session, run: &Run, mut trouble: Vec<Failure>) -> Result<Exit, Failure> {
+    fn tell(&self, session: &mut Session, run: &Run) -> Exit {
         let mut saved = None;
         if let Some(results) = &self.results {
             let baseline = self.baseline.as_ref().map(|(_, run)| run);
             match results.save(run, &page(run, baseline)) {
                 Ok(names) => saved = Some(names),
-                Err(failure) => trouble.push(failure),
+                Err(failure) => session.trouble.push(failure),
             }
         }
-        let printed = if self.args.output.json_stream {
-            session.stream(&Streamed::Run(run))
-        } else if self.args.output.json {
-            session.out.write(&format!("{}\n", run.to_json()))
+        if self.args.output.json_stream {
+            session.stream(&Streamed::Run(run));
         } else {
-            session.out.write(&self.text(run, saved.as_deref()))
-        };
-        trouble.extend(printed.err());
-        let mut exit = Exit::of(run, session.interrupt.is_wanted());
+            let text = if self.args.output.json {
+                format!("{}\n", run.to_json())
+            } else {
+                self.text(run, saved.as_deref())
+            };
+            session.trouble.extend(session.out.write(&text).err());
+        }
         if self.prints_json()
             && let Some(failure) = &run.failure
         {
             eprintln!("windlass: {failure}");
         }
-        for failure in &trouble {
+        let mut exit = Exit::of(run, session.interrupt.is_wanted());
+        for failure in &session.trouble {
             eprintln!("windlass: {failure}");
             exit = exit.or(failure.exit);
         }
-        Ok(exit)
+        exit
     }
 
     fn text(&self, run: &Run, saved: Option<&str>) -> String {

@@ -16,6 +16,8 @@ pub struct Session {
     pub interrupt: Interrupt,
     pub line: Line,
     pub out: Out,
+    /// What went wrong on the way and voids no run.
+    pub trouble: Vec<Failure>,
     /// Each interval becomes a line on standard output.
     pub streams: bool,
 }
@@ -52,7 +54,7 @@ impl Session {
             crowding.sample();
             watch(&progress)?;
             if let Progress::Measuring(interval) = &progress {
-                self.stream(&Streamed::Interval(interval))?;
+                self.stream(&Streamed::Interval(interval));
             }
         }
         self.line.clear();
@@ -62,17 +64,18 @@ impl Session {
         Ok(run)
     }
 
-    /// Writes the line, if lines are wanted. When nobody reads them any more, the run is ended.
-    pub fn stream(&mut self, line: &Streamed<'_>) -> Result<(), Failure> {
+    /// Writes the line, if lines are wanted. When nobody reads them any more, the run is ended; when there is no room
+    /// for them, it goes on for the sake of its files.
+    pub fn stream(&mut self, line: &Streamed<'_>) {
         if !self.streams || self.out.is_gone() {
-            return Ok(());
+            return;
         }
         let mut text = serde_json::to_string(line).expect("a record has only names for keys");
         text.push('\n');
-        self.out.write(&text)?;
-        if self.out.is_gone() {
-            self.interrupt.now();
+        match self.out.write(&text) {
+            Err(failure) => self.trouble.push(failure),
+            Ok(()) if self.out.is_gone() => self.interrupt.now(),
+            Ok(()) => {}
         }
-        Ok(())
     }
 }

@@ -5,7 +5,7 @@ use crate::spoken::Spoken;
 use std::fmt::Write as _;
 use windlass::load::Plan;
 use windlass::load::record::{
-    Arrivals, Change, Comparison, Host, Outcome, Percentile, Resources, Run, Search, Verdict,
+    Arrivals, Change, Comparison, Host, Outcome, Percentile, Resources, Run, Search, SearchEnd, Verdict,
 };
 use windlass::load::units::{human_count, human_duration, human_rate};
 
@@ -96,6 +96,11 @@ fn verdicts(run: &Run, style: Style) -> String {
         Verdict::Untrustworthy if measured => say(Tone::Doubtful, "UNTRUSTED", &run.generator.reason),
         Verdict::Saturated => say(Tone::Doubtful, "SATURATED", &run.generator.reason),
         Verdict::Untrustworthy | Verdict::Trustworthy => {}
+    }
+    if let Some(search) = &run.search {
+        let (tone, word) =
+            if search.kept_per_s.is_some() { (Tone::Good, "PASS") } else { (Tone::Bad, "MISS") };
+        say(tone, word, &answer(search));
     }
     for verdict in &run.slo {
         let (tone, word) = if verdict.kept { (Tone::Good, "PASS") } else { (Tone::Bad, "MISS") };
@@ -227,9 +232,20 @@ fn failures(run: &Run, style: Style) -> String {
     text
 }
 
+/// What a search found, in few words.
+fn answer(search: &Search) -> String {
+    let Some(kept) = search.kept_per_s else { return "no rate was confirmed".into() };
+    match (search.ended, search.missed_per_s) {
+        (SearchEnd::Found, Some(missed)) => {
+            format!("highest rate {}; {} is too fast", human_rate(kept), human_rate(missed))
+        }
+        _ => format!("highest rate at least {}", human_rate(kept)),
+    }
+}
+
 fn searched(search: &Search, style: Style) -> String {
     let mut text = format!("\n{}{}\n", label("Search", LABEL_COLUMNS, style), search.sentence);
-    let _ = writeln!(text, "  {:<14}{:<14}{:<10}{:<10}{:<10}", "rate", "answered", "p50", "p99", "p99.9");
+    let _ = writeln!(text, "  {:<14}{:<14}{:<10}{:<10}p99.9", "rate", "answered", "p50", "p99");
     for probe in &search.probes {
         let ns = |ns: Option<u64>| ns.map_or_else(|| "-".into(), human_duration);
         // The first words: the whole sentence is in the line above, or in run.json.
