@@ -27,7 +27,8 @@ pub fn next(run: &Run, said: &Said<'_>) -> Option<String> {
     let closed = run.workload.arrivals == Arrivals::Closed;
     let (addition, purpose) = match run.generator.verdict {
         Verdict::Untrustworthy if run.search.is_some() || run.generator.busy_fraction < BUSY_MIN => {
-            return Some(format!("{}   again, while nothing else needs the processors", said.command));
+            let force = if said.saved { " --force" } else { "" };
+            return Some(format!("{}{force}   again, while nothing else needs the processors", said.command));
         }
         Verdict::Untrustworthy if !closed => {
             let threads = run.workload.threads * 2;
@@ -56,18 +57,26 @@ pub fn next(run: &Run, said: &Said<'_>) -> Option<String> {
     Some(format!("{}   {purpose}", with(said.command, &addition)))
 }
 
-/// The command with a flag more, in place of the same flag where that was given.
+/// The command with a flag more: in place of the same one where it takes a single value, and without the directory
+/// of this run's results, which another run must not replace.
 fn with(command: &str, addition: &str) -> String {
     let flag = addition.split(' ').next().unwrap_or(addition);
     let mut words = crate::words::split(command).unwrap_or_default();
+    words.retain(|word| word != "--force");
+    remove(&mut words, "--out");
     if flag == "--rate" || flag == "--threads" {
-        if let Some(at) = words.iter().position(|word| word == flag) {
-            words.drain(at..words.len().min(at + 2));
-        }
-        words.retain(|word| !word.starts_with(&format!("{flag}=")));
+        remove(&mut words, flag);
     }
     let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
     format!("{} {addition}", words.join(" "))
+}
+
+/// Takes out a flag and its value.
+fn remove(words: &mut Vec<String>, flag: &str) {
+    if let Some(at) = words.iter().position(|word| word == flag) {
+        words.drain(at..words.len().min(at + 2));
+    }
+    words.retain(|word| !word.starts_with(&format!("{flag}=")));
 }
 
 /// A round bound with some room above what was measured, as the command line writes it.
@@ -92,6 +101,10 @@ mod tests {
 
     #[test]
     fn a_flag_that_was_given_is_replaced() {
+        assert_eq!(
+            with("windlass bench --out a --force --slo max=1s", "--search"),
+            "windlass bench --slo max=1s --search"
+        );
         assert_eq!(with("windlass bench --rate max -c 8", "--rate 700"), "windlass bench -c 8 --rate 700");
         assert_eq!(with("windlass bench --rate=max", "--rate 700"), "windlass bench --rate 700");
         assert_eq!(
