@@ -15,10 +15,12 @@ pub fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// The words of a text, parted by spaces except inside quotes; `None` if a quote has no end.
+/// The words of a text as a shell parts them: by spaces, except inside quotes and behind a backslash; `None` if a quote
+/// has no end.
 pub fn split(text: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for c in text.chars() {
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
         match quote {
             Some(end) if c == end => quote = None,
             Some(_) => word.get_or_insert_default().push(c),
@@ -26,6 +28,7 @@ pub fn split(text: &str) -> Option<Vec<String>> {
                 word.get_or_insert_default();
                 quote = Some(c);
             }
+            None if c == '\\' => word.get_or_insert_default().extend(chars.next()),
             None if c.is_whitespace() => words.extend(word.take()),
             None => word.get_or_insert_default().push(c),
         }
@@ -52,6 +55,7 @@ mod tests {
         let words = |text| split(text).unwrap();
         assert_eq!(words("  LPUSH __key__  'a b' \"\" c'd'e"), ["LPUSH", "__key__", "a b", "", "cde"]);
         assert!(words("  ").is_empty());
+        assert_eq!(words(&quoted("it's \"so\"")), ["it's \"so\""], "what is quoted reads back");
         assert_eq!(split("GET 'a"), None);
     }
 }
