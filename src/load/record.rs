@@ -289,7 +289,8 @@ impl From<DistributionFields> for Distribution {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generator {
     /// From the moment that a request could have been sent (its intended start, or later when every connection was
-    /// busy until then) to the actual send: the generator's own lateness.
+    /// busy until then) to the actual send: the generator's own lateness. Whoever queued behind a late start is as
+    /// late, for as long as the queue lasts.
     pub send_lag: Distribution,
     /// How long answers that had arrived waited for the generator to look at them, as far as it can see.
     pub receive_lag: Distribution,

@@ -83,6 +83,8 @@ pub(super) struct Engine {
     /// Connections that rest after an answer, with the end of their rest.
     resting: VecDeque<(Instant, Line)>,
     outstanding: usize,
+    /// How late the generator was for the queue under way: what it costs whoever waits behind a late start.
+    late: Duration,
     pub(super) samples: Samples,
 }
 
@@ -103,6 +105,7 @@ impl Engine {
             available_since: Instant::ZERO,
             resting: VecDeque::new(),
             outstanding: 0,
+            late: Duration::ZERO,
             samples,
         }
     }
@@ -206,10 +209,14 @@ impl Engine {
 
     /// The request of `ticket` was sent at `now`.
     pub(super) fn sent(&mut self, ticket: Ticket, now: Instant, bytes: usize) {
+        // A start that was late delays all that wait behind it for a connection, as in Lindley's recursion, but
+        // nobody by more than it waited: once the queue is empty nothing of it is left.
+        let waited = now.since(ticket.intended);
+        self.late = now.since(ticket.ready).max(self.late.min(waited));
         if self.measures(ticket.intended) {
             self.samples.counts.sent.add(1);
             self.samples.counts.sent_bytes.add(bytes as u64);
-            self.samples.send_lag.record(nanos_of(now.since(ticket.ready)));
+            self.samples.send_lag.record(nanos_of(self.late));
         }
         let place = &mut self.places[ticket.line];
         place.started += 1;
