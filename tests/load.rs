@@ -2,7 +2,7 @@
 //! in a record with a sentence.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -206,7 +206,7 @@ fn a_target_that_refuses_is_named() {
 }
 
 /// A target that does with each connection what `serve` does, on threads that end with the process.
-fn target(serve: impl Fn(std::net::TcpStream) + Send + Sync + 'static) -> Address {
+fn target(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Address {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::from(listener.local_addr().unwrap());
     let serve = Arc::new(serve);
@@ -217,6 +217,52 @@ fn target(serve: impl Fn(std::net::TcpStream) + Send + Sync + 'static) -> Addres
         }
     });
     address
+}
+
+/// A target of 64-byte messages, to the n-th of which on a connection `answer` replies; it says whether to go on.
+fn messages(answer: impl Fn(u64, &mut TcpStream, &[u8]) -> bool + Send + Sync + 'static) -> Address {
+    target(move |mut stream| {
+        let (mut message, mut n) = ([0; 64], 0);
+        while stream.read_exact(&mut message).is_ok() && answer(n, &mut stream, &message) {
+            n += 1;
+        }
+    })
+}
+
+/// Echoes so many messages on each connection, and then stands still.
+fn stalls_after(answers: u64) -> Address {
+    messages(move |n, stream, message| {
+        if n >= answers {
+            let _ = std::io::copy(stream, &mut std::io::sink());
+            return false;
+        }
+        stream.write_all(message).is_ok()
+    })
+}
+
+#[test]
+fn an_interrupt_during_a_stall_keeps_those_who_waited() {
+    let address = stalls_after(20);
+    let mut plan = plan(&address);
+    (plan.duration, plan.timeout) = (Duration::from_secs(100), Duration::from_secs(50));
+    let mut running = load::start(&plan, echo()).unwrap();
+    let stopper = running.stopper();
+    let mut measured = 0;
+    while let Some(progress) = running.next() {
+        measured += u32::from(matches!(progress, Progress::Measuring(_)));
+        if measured == 8 {
+            stopper.stop();
+        }
+    }
+    let run = running.finish().unwrap();
+    assert_eq!(run.outcome, Outcome::Interrupted);
+    let totals = &run.totals;
+    // Eight intervals of 50 ms at 2,000/s were asked for, of which 160 were answered, warm-up included.
+    assert!(totals.asked as f64 >= 1_990.0 * run.measured_s && totals.answered <= 160, "{totals:?}");
+    assert!(totals.unsent > 400, "{totals:?}");
+    assert_eq!(run.response.histogram.count(), totals.answered + totals.failed());
+    assert_eq!(totals.asked - totals.answered - totals.failed(), 8, "in flight, and neither good nor bad");
+    assert!(run.response.percentile_ns(0.5) >= Some(50_000_000_000), "the stall is what users felt");
 }
 
 #[test]

@@ -163,7 +163,7 @@ impl<P: Protocol> Generator<P> {
         }
     }
 
-    /// The run is over at `now`: what is in flight still was not answered in time, and what waits was never sent.
+    /// The time for answers is over at `now`: what is in flight still was not answered.
     pub(super) fn give_up(&mut self, now: Instant) {
         for line in 0..self.links.len() {
             while self.engine.in_flight(line) > 0 {
@@ -172,7 +172,12 @@ impl<P: Protocol> Generator<P> {
                 self.engine.time_out(line, now);
             }
         }
-        self.engine.finish(now);
+    }
+
+    /// The run is over at `now`: what waits still was never sent.
+    pub(super) fn finish(&mut self, now: Instant) {
+        let unsent = self.engine.finish(now);
+        self.faults.count("never sent: no connection became free in time", unsent);
     }
 
     fn refused(&mut self, io: &mut Io, line: Line, reason: String) {

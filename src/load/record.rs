@@ -160,6 +160,9 @@ pub enum Outcome {
 }
 
 /// Counts over the measured time. Requests count where their intended start lies in it.
+///
+/// Of a complete run `asked` is `answered` and [`failed`](Totals::failed) together. Of another one, what was in flight at
+/// its end is neither.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Requests that were to be started; in a closed loop those that were.

@@ -218,10 +218,12 @@ impl<P: Protocol> Worker<P> {
             self.reactor.run_until(now + INSPECT_EVERY, &mut self.generator)?;
             self.generator.inspect(self.reactor.io());
         }
+        let now = self.reactor.io().clock();
         if !interrupted {
-            let now = self.reactor.io().clock();
             self.generator.give_up(now);
         }
+        // Those who waited when somebody lost patience with a slow target are the ones to know about.
+        self.generator.finish(now);
         Ok(())
     }
 }

@@ -319,17 +319,20 @@ impl Engine {
         }
     }
 
-    /// The run is over at `now`: counts what was never sent.
-    pub(super) fn finish(&mut self, now: Instant) {
+    /// The run is over at `now`: counts what was never sent, and says how much that is.
+    pub(super) fn finish(&mut self, now: Instant) -> u64 {
         let (end, measure_from, timeout) = (self.end, self.measure_from, self.timeout);
-        let Some(arrivals) = &mut self.arrivals else { return };
+        let Some(arrivals) = &mut self.arrivals else { return 0 };
         let (counts, response) = (&self.samples.counts, &self.samples.response);
+        let mut unsent = 0;
         arrivals.skip_until(end, |intended, n| {
             if intended >= measure_from {
+                unsent += n;
                 counts.unsent.add(n);
                 response.record_n(nanos_of(now.since(intended).max(timeout)), n);
             }
         });
+        unsent
     }
 
     fn wake(&mut self, now: Instant) {
