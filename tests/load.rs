@@ -371,6 +371,56 @@ fn a_protocol_that_panics_is_reported_and_ends_the_run() {
 }
 
 #[test]
+fn a_protocol_that_panics_on_one_of_several_threads_ends_them_all() {
+    #[derive(Clone)]
+    struct BreaksOnce(Arc<AtomicU64>, Echo);
+    impl Protocol for BreaksOnce {
+        fn name(&self) -> &'static str {
+            "breaks once"
+        }
+        fn request(&mut self, draw: &mut Draw, out: &mut Vec<u8>) {
+            assert_ne!(self.0.fetch_add(1, Relaxed), 50, "the fiftieth is too much");
+            self.1.request(draw, out);
+        }
+        fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+            self.1.answer(bytes)
+        }
+    }
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    (plan.threads, plan.duration) = (3, Duration::from_secs(300));
+    let started = std::time::Instant::now();
+    let error = load::run(&plan, BreaksOnce(Arc::default(), echo())).unwrap_err();
+    assert!(error.to_string().contains("the fiftieth is too much"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(100), "the other threads went on");
+}
+
+/// Runs one test of this file in a process of its own, which may open so many descriptors.
+fn alone_with_descriptors(test: &str, descriptors_max: u32) {
+    let command = format!("ulimit -n {descriptors_max}; exec \"$0\" --exact {test} --nocapture");
+    let own = std::env::current_exe().unwrap();
+    let child =
+        std::process::Command::new("sh").args(["-c", &command]).arg(own).env(ALONE, "1").output().unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+}
+
+/// Set in the process that [`alone_with_descriptors`] starts.
+const ALONE: &str = "WINDLASS_TEST_ALONE";
+
+#[test]
+fn a_start_that_fails_leaves_no_thread_behind() {
+    if std::env::var_os(ALONE).is_none() {
+        return alone_with_descriptors("a_start_that_fails_leaves_no_thread_behind", 115);
+    }
+    let mut plan = plan(&"127.0.0.1:1".parse().unwrap());
+    (plan.threads, plan.connections) = (64, 64);
+    assert!(load::start(&plan, echo()).is_err(), "64 pollers with their wakers do not fit");
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    assert_eq!(names.filter(|name| name.starts_with("windlass-load")).count(), 0);
+}
+
+#[test]
 fn more_connections_than_descriptors_names_the_limit_and_the_command() {
     let error = load::reserve_descriptors(usize::MAX / 4).unwrap_err().to_string();
     assert!(error.contains("ulimit -n") && error.contains("descriptors"), "{error}");

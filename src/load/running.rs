@@ -114,9 +114,10 @@ pub fn start<P: Protocol>(plan: &Plan, protocol: P) -> Result<Running, Error> {
     let (tell, told) = unbounded();
     let (mut threads, mut readers, mut views) = (Vec::new(), Vec::new(), Vec::new());
     let allowed = processors();
-    for thread in 0..plan.threads {
+    // All of them before the first thread, which would wait for ever if another reactor could not be made.
+    let reactors = (0..plan.threads).map(|_| reactor(plan)).collect::<Result<Vec<_>, _>>()?;
+    for (thread, (reactor, view)) in reactors.into_iter().enumerate() {
         let (mine, reader) = samples();
-        let (reactor, view) = reactor(plan)?;
         let lines = plan.connections / plan.threads + usize::from(thread < plan.connections % plan.threads);
         let worker = Worker {
             reactor,
@@ -153,6 +154,21 @@ pub fn start<P: Protocol>(plan: &Plan, protocol: P) -> Result<Running, Error> {
     })
 }
 
+/// Ends the run for everybody when one thread is gone before its time: its share would be missing, and the collector
+/// would wait for it.
+struct Alarm {
+    control: Arc<Control>,
+    armed: bool,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.armed {
+            self.control.abandon.store(true, Release);
+        }
+    }
+}
+
 /// One generator thread.
 struct Worker<P> {
     reactor: Reactor,
@@ -166,6 +182,7 @@ struct Worker<P> {
 
 impl<P: Protocol> Worker<P> {
     fn work(mut self) -> Result<(), Error> {
+        let mut alarm = Alarm { control: Arc::clone(&self.control), armed: true };
         if let Some(processor) = self.processor {
             pin_to(processor);
         }
@@ -176,6 +193,7 @@ impl<P: Protocol> Worker<P> {
             self.measure(begin)?;
         }
         let Generator { engine, faults, .. } = self.generator;
+        alarm.armed = false;
         // A collector that is gone wants to know nothing.
         let _ = self.tell.send(Told::Done { end: engine.end(), faults });
         Ok(())
