@@ -203,7 +203,10 @@ impl<P: Protocol> Worker<P> {
     fn connect(&mut self) -> Result<(), Error> {
         self.generator.connect(self.reactor.io());
         let mut told = false;
-        while self.control.begin_ns.load(Acquire) == 0 && !self.control.is_over() {
+        while self.control.begin_ns.load(Acquire) == 0
+            && !self.control.is_over()
+            && self.generator.faults.fatal().is_none()
+        {
             let until = self.reactor.io().clock() + Duration::from_millis(1);
             self.reactor.run_until(until, &mut self.generator)?;
             if !told && self.generator.is_settled() {

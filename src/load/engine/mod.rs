@@ -145,6 +145,11 @@ impl Engine {
         self.places[line].in_flight.front().is_some_and(|flight| self.measures(flight.intended))
     }
 
+    /// Whether the connection is up.
+    pub(super) fn is_up(&self, line: Line) -> bool {
+        self.places[line].up
+    }
+
     /// Requests in flight on all connections.
     pub(super) fn outstanding(&self) -> usize {
         self.outstanding
