@@ -298,7 +298,10 @@ impl Running {
                 Err(RecvTimeoutError::Timeout) => return Some(self.progress()),
                 Err(RecvTimeoutError::Disconnected) => {
                     self.stage = Stage::Over;
-                    return self.series.close_last(&self.plan, self.clock.now()).map(Progress::Measuring);
+                    return self
+                        .series
+                        .close_last(&self.plan, self.ending.measured, self.clock.now())
+                        .map(Progress::Measuring);
                 }
             }
         }
