@@ -262,12 +262,10 @@ impl Engine {
                 }
             }
         }
-        let place = &self.places[line];
-        if place.started >= self.started_max && place.in_flight.is_empty() {
-            return After::Replace;
-        }
         self.rest(line, now);
-        After::Stay
+        let place = &self.places[line];
+        let done = place.started >= self.started_max && place.in_flight.is_empty();
+        if done { After::Replace } else { After::Stay }
     }
 
     /// A failed request counts as one that took the whole time-out: it was not answered, and no percentile may look
@@ -344,14 +342,15 @@ impl Engine {
         while let Some((until, line)) = self.resting.front().copied().filter(|(until, _)| *until <= now) {
             self.resting.pop_front();
             self.places[line].list = List::None;
-            self.list(line, until);
+            // A connection that was replaced meanwhile may have come up later than that.
+            self.list(line, until.max(self.places[line].free_since));
         }
     }
 
     fn rest(&mut self, line: Line, now: Instant) {
         if self.think.is_zero() {
             self.list(line, now);
-        } else if self.places[line].list == List::None && self.can_take(line) {
+        } else if self.places[line].list == List::None {
             self.places[line].list = List::Resting;
             self.resting.push_back((now + self.think, line));
         }

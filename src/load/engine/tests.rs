@@ -278,6 +278,40 @@ fn a_connection_is_replaced_after_its_share_and_takes_no_more() {
 }
 
 #[test]
+fn failures_count_as_the_whole_time_out_however_long_that_is() {
+    let mut plan = plan(Pace::constant(1_000.0), 1);
+    (plan.warm_up, plan.timeout) = (Duration::ZERO, Duration::from_secs(24 * 3600));
+    let (samples, readers) = samples();
+    let mut engine = Engine::new(&plan, 1, samples);
+    engine.begin(&plan, 0, BEGIN);
+    engine.finish(BEGIN + plan.duration);
+    let response: crate::load::record::Distribution = readers.response.snapshot().into();
+    assert_within(response.percentile_ns(0.5), plan.timeout, 0.01);
+    let text = serde_json::to_string(&response).unwrap();
+    let read: crate::load::record::Distribution = serde_json::from_str(&text).unwrap();
+    assert_eq!(read.percentile_ns(0.5), response.percentile_ns(0.5), "in a file as well");
+}
+
+#[test]
+fn a_replaced_connection_thinks_as_well() {
+    let mut plan = plan(Pace::Closed, 1);
+    (plan.reconnect_every, plan.think) = (Some(1), Duration::from_secs(1));
+    let mut engine = Engine::new(&plan, 1, samples().0);
+    engine.line_up(0, Instant::ZERO);
+    engine.begin(&plan, 0, BEGIN);
+    for round in 0..3 {
+        let now = BEGIN + plan.think * round;
+        let ticket = engine.ready(now).unwrap();
+        engine.sent(ticket, now, 1);
+        assert_eq!(engine.answered(0, now, now, &Answer::Good), After::Replace);
+        engine.line_down(0, now);
+        engine.line_up(0, now + micros(100));
+        assert_eq!(engine.ready(now + micros(200)), None, "it rests");
+        assert_eq!(engine.next_due(now + micros(200)), Some(now + plan.think));
+    }
+}
+
+#[test]
 fn poisson_arrivals_queue_as_theory_says() {
     // M/D/1 at half load: the mean wait is half a service time (Pollaczek-Khinchine), so 1.5 in all.
     let pace = Pace::Open { from_per_s: 5_000.0, to_per_s: 5_000.0, spacing: Spacing::Poisson };
