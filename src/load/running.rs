@@ -62,8 +62,9 @@ impl StopRun {
 enum Told {
     /// Every connection of the thread is up or was given up.
     Settled { up: usize, last_refusal: String },
-    /// The thread is done; requests meant for `end` or later were not its business.
-    Done { faults: Faults, end: Instant },
+    /// The thread is done; requests meant for `end` or later were not its business. Being told to stop made it so, if it
+    /// was `interrupted`.
+    Done { faults: Faults, end: Instant, interrupted: bool },
 }
 
 /// What a run is doing.
@@ -188,14 +189,15 @@ impl<P: Protocol> Worker<P> {
         }
         self.connect()?;
         let begin = Instant::from_nanos(self.control.begin_ns.load(Acquire));
+        let mut interrupted = true;
         if begin != Instant::ZERO {
             self.generator.begin(self.reactor.io(), &self.plan, self.thread, begin);
-            self.measure(begin)?;
+            interrupted = self.measure(begin)?;
         }
         let Generator { engine, faults, .. } = self.generator;
         alarm.armed = false;
         // A collector that is gone wants to know nothing.
-        let _ = self.tell.send(Told::Done { end: engine.end(), faults });
+        let _ = self.tell.send(Told::Done { end: engine.end(), faults, interrupted });
         Ok(())
     }
 
@@ -218,7 +220,8 @@ impl<P: Protocol> Worker<P> {
         Ok(())
     }
 
-    fn measure(&mut self, begin: Instant) -> Result<(), Error> {
+    /// Sends and counts; says whether that was cut short.
+    fn measure(&mut self, begin: Instant) -> Result<bool, Error> {
         let mut give_up = begin + self.plan.warm_up + self.plan.duration + self.plan.timeout;
         let mut interrupted = false;
         loop {
@@ -245,7 +248,7 @@ impl<P: Protocol> Worker<P> {
         }
         // Those who waited when somebody lost patience with a slow target are the ones to know about.
         self.generator.finish(now);
-        Ok(())
+        Ok(interrupted)
     }
 }
 
@@ -294,7 +297,10 @@ impl Running {
             let now = self.clock.now();
             match self.told.recv_timeout(self.boundary(now).since(now)) {
                 Ok(Told::Settled { up, last_refusal }) => self.settle(up, last_refusal),
-                Ok(Told::Done { faults, end }) => self.done(faults, end),
+                Ok(Told::Done { faults, end, interrupted }) => {
+                    self.ending.interrupted |= interrupted;
+                    self.done(faults, end);
+                }
                 Err(RecvTimeoutError::Timeout) => return Some(self.progress()),
                 Err(RecvTimeoutError::Disconnected) => {
                     self.stage = Stage::Over;
@@ -316,7 +322,7 @@ impl Running {
         for (core, thread) in self.threads.drain(..).enumerate() {
             thread.join().map_err(|payload| Error::Panicked { core, payload: Payload::new(payload) })??;
         }
-        self.ending.interrupted = self.control.stop.load(Acquire);
+        self.ending.interrupted &= self.control.stop.load(Acquire);
         Ok(summarize(&self.plan, self.protocol, &self.series, &self.ending))
     }
 
