@@ -346,6 +346,33 @@ fn the_intervals_of_an_interrupted_run_cover_what_was_measured() {
     assert!((asked - run.totals.asked as f64).abs() <= 2.0, "{asked} instead of {}", run.totals.asked);
 }
 
+/// Answers HTTP with a body that only the end of the connection ends, which is a reset if `reset`.
+fn until_the_end(reset: bool) -> Address {
+    target(move |mut stream| {
+        // A request that is left unread in part makes the kernel reset on closing.
+        let _ = stream.read(&mut vec![0; if reset { 8 } else { 4096 }]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nas far as it goes");
+    })
+}
+
+#[test]
+fn an_answer_cut_short_by_a_reset_is_lost() {
+    let protocol = load::Http::new(&load::HttpRequest::get("localhost", "/")).unwrap();
+    assert_whole(&load::run(&plan(&until_the_end(false)), protocol.clone()).unwrap());
+    let run = load::run(&plan(&until_the_end(true)), protocol).unwrap();
+    assert_eq!((run.outcome, run.totals.answered), (Outcome::Failed, 0), "{:?}", run.totals);
+}
+
+#[test]
+fn a_stop_after_the_end_interrupts_nothing() {
+    let server = Server::tcp();
+    let mut running = load::start(&plan(&server.address), echo()).unwrap();
+    let stopper = running.stopper();
+    while running.next().is_some() {}
+    stopper.stop();
+    assert_whole(&running.finish().unwrap());
+}
+
 #[test]
 fn an_interrupt_during_a_stall_keeps_those_who_waited() {
     let address = stalls_after(20);

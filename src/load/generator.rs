@@ -8,7 +8,7 @@ use super::protocol::{Answer, Draw, MESSAGE_BYTES_MAX, Protocol, Step, quote};
 use super::samples::Samples;
 use crate::collections::{Conn, PerConn};
 use crate::conn::Options;
-use crate::error::{Address, CloseReason, Error, SendError};
+use crate::error::{Address, Cause, CloseReason, Error, SendError};
 use crate::limits::{KEPT_BYTES_MAX, OUT_QUEUE_BYTES_MAX};
 use crate::metrics::CoreView;
 use crate::reactor::{Config, Connect, Event, Handler, Idle, Io, Reactor, Timer};
@@ -292,7 +292,7 @@ impl<P: Protocol> Generator<P> {
             self.refused(io, line, reason.to_string());
             return self.connect(io);
         }
-        if self.engine.in_flight(line) > 0 {
+        if self.engine.in_flight(line) > 0 && reason.cause() == Cause::PeerClosed {
             self.take_answer_by_end(io, line);
         }
         if self.links[line].attempts > 0 {
@@ -303,7 +303,7 @@ impl<P: Protocol> Generator<P> {
         self.went_down(io, line);
     }
 
-    /// An answer whose length only the end of the connection tells.
+    /// An answer whose length only the end of the connection tells: its orderly end.
     fn take_answer_by_end(&mut self, io: &mut Io, line: Line) {
         let Some(answer) = self.links[line].protocol.ended() else { return };
         let now = io.clock();
