@@ -2,7 +2,7 @@
 //! in a record with a sentence.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -77,6 +77,11 @@ fn echo() -> Echo {
 #[track_caller]
 fn assert_whole(run: &Run) {
     assert_eq!((run.outcome, &run.failure), (Outcome::Complete, &None), "{:?}", run.failures);
+    assert_adds_up(run);
+}
+
+#[track_caller]
+fn assert_adds_up(run: &Run) {
     let totals = &run.totals;
     assert_eq!(totals.answered + totals.failed(), totals.asked);
     assert_eq!(run.response.histogram.count(), totals.asked);
@@ -84,6 +89,8 @@ fn assert_whole(run: &Run) {
     let over_time: u64 = run.intervals.iter().map(|interval| interval.response.histogram.count()).sum();
     assert_eq!(over_time, totals.asked);
     assert_eq!(run.intervals.iter().map(|interval| interval.answered).sum::<u64>(), totals.answered);
+    let reasons: u64 = run.failures.iter().map(|kind| kind.count).sum();
+    assert_eq!(reasons, totals.failed(), "{:?}", run.failures);
 }
 
 #[test]
@@ -95,7 +102,7 @@ fn an_open_loop_asks_for_what_was_planned_and_counts_what_the_target_saw() {
     assert_eq!((run.totals.connected, run.connect.histogram.count()), (8, 8));
     // Nothing that came after the end is in the rates, nor the time it took.
     let covered: f64 = run.intervals.iter().map(|interval| interval.length_s).sum();
-    assert!(run.totals.answered_per_s <= 600.0 / 0.3 && covered >= 0.3, "{:?}", run.totals);
+    assert!(run.totals.answered_per_s <= 600.0 / 0.3 && covered > 0.2999, "{:?}", run.totals);
     assert!(run.handshake.is_none());
     server.stop();
     // The warm-up's hundred are in what the target saw and not in what was counted.
@@ -206,7 +213,7 @@ fn a_target_that_refuses_is_named() {
 }
 
 /// A target that does with each connection what `serve` does, on threads that end with the process.
-fn target(serve: impl Fn(std::net::TcpStream) + Send + Sync + 'static) -> Address {
+fn target(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Address {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = Address::from(listener.local_addr().unwrap());
     let serve = Arc::new(serve);
@@ -217,6 +224,179 @@ fn target(serve: impl Fn(std::net::TcpStream) + Send + Sync + 'static) -> Addres
         }
     });
     address
+}
+
+/// A target of 64-byte messages, to the n-th of which on a connection `answer` replies; it says whether to go on.
+fn messages(answer: impl Fn(u64, &mut TcpStream, &[u8]) -> bool + Send + Sync + 'static) -> Address {
+    target(move |mut stream| {
+        let (mut message, mut n) = ([0; 64], 0);
+        while stream.read_exact(&mut message).is_ok() && answer(n, &mut stream, &message) {
+            n += 1;
+        }
+    })
+}
+
+/// Echoes so many messages on each connection, and then stands still.
+fn stalls_after(answers: u64) -> Address {
+    messages(move |n, stream, message| {
+        if n >= answers {
+            let _ = std::io::copy(stream, &mut std::io::sink());
+            return false;
+        }
+        stream.write_all(message).is_ok()
+    })
+}
+
+#[test]
+fn requests_pipelined_behind_a_time_out_or_a_wrong_answer_are_lost_for_that_reason_and_once() {
+    let mut plan = plan(&stalls_after(20));
+    (plan.depth, plan.timeout) = (8, Duration::from_millis(60));
+    let run = load::run(&plan, echo()).unwrap();
+    assert_whole(&run);
+    assert!(run.totals.timed_out > 0 && run.totals.lost > 0, "{:?}", run.totals);
+    assert!(run.failures.iter().all(|kind| kind.reason.contains("no answer within")), "{:?}", run.failures);
+
+    plan.target =
+        messages(|n, stream, message| stream.write_all(if n < 20 { message } else { &[0; 64] }).is_ok());
+    let run = load::run(&plan, echo()).unwrap();
+    assert_whole(&run);
+    assert!(run.totals.lost > 0, "{:?}", run.totals);
+    assert!(run.failures.iter().all(|kind| kind.reason.contains("malformed")), "{:?}", run.failures);
+}
+
+#[test]
+fn a_target_that_closes_what_it_accepts_is_not_stormed() {
+    let accepted = AtomicU64::new(0);
+    let address = target(move |mut stream| {
+        let mut message = [0; 64];
+        for _ in 0..if accepted.fetch_add(1, Relaxed) < 8 { 10 } else { 0 } {
+            let _ = stream.read_exact(&mut message).and_then(|()| stream.write_all(&message));
+        }
+    });
+    let run = load::run(&plan(&address), echo()).unwrap();
+    assert_adds_up(&run);
+    // Pauses double from 20 ms on: seven fit into the 750 ms that the run may last.
+    assert!(run.totals.connected <= 8 * 8, "{:?}", run.totals);
+}
+
+#[test]
+fn the_largest_value_is_no_request_too_large() {
+    let mut commands = load::RedisCommands::default();
+    (commands.get_fraction, commands.values) = (0.0, Sizes::Fixed(load::MESSAGE_BYTES_MAX));
+    let protocol = load::Redis::new(&commands).unwrap();
+    let mut request = Vec::new();
+    protocol.clone().request(&mut Draw::seeded(1), &mut request);
+    let bytes = request.len();
+    let address = target(move |mut stream| {
+        let mut request = vec![0; bytes];
+        while stream.read_exact(&mut request).is_ok() && stream.write_all(b"+OK\r\n").is_ok() {}
+    });
+    let mut plan = plan(&address);
+    (plan.pace, plan.timeout) = (Pace::constant(10.0), Duration::from_secs(20));
+    assert_whole(&load::run(&plan, protocol).unwrap());
+}
+
+#[test]
+fn waiting_for_the_last_answers_does_not_make_a_busy_generator_look_idle() {
+    let accepted = AtomicU64::new(0);
+    let address = target(move |mut stream| {
+        let answers = if accepted.fetch_add(1, Relaxed) == 0 { 1 } else { u64::MAX };
+        let mut message = [0; 64];
+        for _ in 0..answers {
+            if stream.read_exact(&mut message).and_then(|()| stream.write_all(&message)).is_err() {
+                return;
+            }
+        }
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let mut plan = plan(&address);
+    (plan.pace, plan.timeout, plan.warm_up) = (Pace::Closed, Duration::from_secs(2), Duration::ZERO);
+    let run = load::run(&plan, echo()).unwrap();
+    assert_whole(&run);
+    let in_time = run.intervals.iter().filter(|interval| interval.start_s < 0.299);
+    let (busy_s, length_s) =
+        in_time.fold((0.0, 0.0), |(b, l), i| (b + i.busy_fraction * i.length_s, l + i.length_s));
+    let (told, busy) = (run.generator.busy_fraction, busy_s / length_s);
+    assert!((told - busy).abs() < 0.05, "busy {busy} of the measured time, and it says {told}");
+}
+
+#[test]
+fn the_intervals_of_an_interrupted_run_cover_what_was_measured() {
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    (plan.duration, plan.interval) = (Duration::from_secs(100), Some(Duration::from_secs(1)));
+    plan.warm_up = Duration::ZERO;
+    let mut running = load::start(&plan, echo()).unwrap();
+    let stopper = running.stopper();
+    while let Some(progress) = running.next() {
+        if let Progress::Measuring(_) = progress {
+            // A good part of the next interval, but less than half of it.
+            let stopper = stopper.clone();
+            std::thread::spawn(move || {
+                std::thread::park_timeout(Duration::from_millis(150));
+                stopper.stop();
+            });
+        }
+    }
+    let run = running.finish().unwrap();
+    assert_adds_up(&run);
+    let covered: f64 = run.intervals.iter().map(|interval| interval.length_s).sum();
+    assert!(covered >= run.measured_s - 0.001, "{covered} s of {} s", run.measured_s);
+    let asked: f64 = run.intervals.iter().map(|interval| interval.asked).sum();
+    assert!((asked - run.totals.asked as f64).abs() <= 2.0, "{asked} instead of {}", run.totals.asked);
+}
+
+/// Answers HTTP with a body that only the end of the connection ends, which is a reset if `reset`.
+fn until_the_end(reset: bool) -> Address {
+    target(move |mut stream| {
+        // A request that is left unread in part makes the kernel reset on closing.
+        let _ = stream.read(&mut vec![0; if reset { 8 } else { 4096 }]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nas far as it goes");
+    })
+}
+
+#[test]
+fn an_answer_cut_short_by_a_reset_is_lost() {
+    let protocol = load::Http::new(&load::HttpRequest::get("localhost", "/")).unwrap();
+    assert_whole(&load::run(&plan(&until_the_end(false)), protocol.clone()).unwrap());
+    let run = load::run(&plan(&until_the_end(true)), protocol).unwrap();
+    assert_eq!((run.outcome, run.totals.answered), (Outcome::Failed, 0), "{:?}", run.totals);
+}
+
+#[test]
+fn a_stop_after_the_end_interrupts_nothing() {
+    let server = Server::tcp();
+    let mut running = load::start(&plan(&server.address), echo()).unwrap();
+    let stopper = running.stopper();
+    while running.next().is_some() {}
+    stopper.stop();
+    assert_whole(&running.finish().unwrap());
+}
+
+#[test]
+fn an_interrupt_during_a_stall_keeps_those_who_waited() {
+    let address = stalls_after(20);
+    let mut plan = plan(&address);
+    (plan.duration, plan.timeout) = (Duration::from_secs(100), Duration::from_secs(50));
+    plan.warm_up = Duration::ZERO;
+    let mut running = load::start(&plan, echo()).unwrap();
+    let stopper = running.stopper();
+    let mut measured = 0;
+    while let Some(progress) = running.next() {
+        measured += u32::from(matches!(progress, Progress::Measuring(_)));
+        if measured == 8 {
+            stopper.stop();
+        }
+    }
+    let run = running.finish().unwrap();
+    assert_eq!(run.outcome, Outcome::Interrupted);
+    let totals = &run.totals;
+    // Eight intervals of 50 ms at 2,000/s were asked for, of which 160 were answered.
+    assert!(totals.asked as f64 >= 1_990.0 * run.measured_s && totals.answered == 160, "{totals:?}");
+    assert!(totals.unsent > 400, "{totals:?}");
+    assert_eq!(run.response.histogram.count(), totals.answered + totals.failed());
+    assert_eq!(totals.asked - totals.answered - totals.failed(), 8, "in flight, and neither good nor bad");
+    assert!(run.response.percentile_ns(0.5) >= Some(50_000_000_000), "the stall is what users felt");
 }
 
 #[test]
@@ -322,6 +502,56 @@ fn a_protocol_that_panics_is_reported_and_ends_the_run() {
     let server = Server::tcp();
     let error = load::run(&plan(&server.address), Broken).unwrap_err();
     assert!(error.to_string().contains("no request today"), "{error}");
+}
+
+#[test]
+fn a_protocol_that_panics_on_one_of_several_threads_ends_them_all() {
+    #[derive(Clone)]
+    struct BreaksOnce(Arc<AtomicU64>, Echo);
+    impl Protocol for BreaksOnce {
+        fn name(&self) -> &'static str {
+            "breaks once"
+        }
+        fn request(&mut self, draw: &mut Draw, out: &mut Vec<u8>) {
+            assert_ne!(self.0.fetch_add(1, Relaxed), 50, "the fiftieth is too much");
+            self.1.request(draw, out);
+        }
+        fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+            self.1.answer(bytes)
+        }
+    }
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    (plan.threads, plan.duration) = (3, Duration::from_secs(300));
+    let started = std::time::Instant::now();
+    let error = load::run(&plan, BreaksOnce(Arc::default(), echo())).unwrap_err();
+    assert!(error.to_string().contains("the fiftieth is too much"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(100), "the other threads went on");
+}
+
+/// Runs one test of this file in a process of its own, which may open so many descriptors.
+fn alone_with_descriptors(test: &str, descriptors_max: u32) {
+    let command = format!("ulimit -n {descriptors_max}; exec \"$0\" --exact {test} --nocapture");
+    let own = std::env::current_exe().unwrap();
+    let child =
+        std::process::Command::new("sh").args(["-c", &command]).arg(own).env(ALONE, "1").output().unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+}
+
+/// Set in the process that [`alone_with_descriptors`] starts.
+const ALONE: &str = "WINDLASS_TEST_ALONE";
+
+#[test]
+fn a_start_that_fails_leaves_no_thread_behind() {
+    if std::env::var_os(ALONE).is_none() {
+        return alone_with_descriptors("a_start_that_fails_leaves_no_thread_behind", 115);
+    }
+    let mut plan = plan(&"127.0.0.1:1".parse().unwrap());
+    (plan.threads, plan.connections) = (64, 64);
+    assert!(load::start(&plan, echo()).is_err(), "64 pollers with their wakers do not fit");
+    let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+    assert_eq!(names.filter(|name| name.starts_with("windlass-load")).count(), 0);
 }
 
 #[test]

@@ -46,12 +46,15 @@ impl Faults {
         self.count(reason, u64::from(counted));
     }
 
-    /// What came is no answer. Before anything went well that means a wrong target.
-    pub(super) fn malformed(&mut self, target: &Address, sentence: &str) {
-        self.count(&format!("malformed answer: {sentence}"), 1);
+    /// What came is no answer. Before anything went well that means a wrong target. The requests that are lost by it
+    /// are to be counted by the reason returned; if nothing was `asked`, what came is counted here.
+    pub(super) fn malformed(&mut self, target: &Address, sentence: &str, asked: bool) -> String {
+        let reason = format!("malformed answer: {sentence}");
+        self.count(&reason, u64::from(!asked));
         if self.good == 0 {
             self.stop(format!("{target}: {sentence}"));
         }
+        reason
     }
 
     /// A connection ended with `lost` requests in flight, of which `measured` count.

@@ -8,7 +8,7 @@ use super::protocol::{Answer, Draw, MESSAGE_BYTES_MAX, Protocol, Step, quote};
 use super::samples::Samples;
 use crate::collections::{Conn, PerConn};
 use crate::conn::Options;
-use crate::error::{Address, CloseReason, Error};
+use crate::error::{Address, Cause, CloseReason, Error, SendError};
 use crate::limits::{KEPT_BYTES_MAX, OUT_QUEUE_BYTES_MAX};
 use crate::metrics::CoreView;
 use crate::reactor::{Config, Connect, Event, Handler, Idle, Io, Reactor, Timer};
@@ -19,7 +19,8 @@ use std::time::Duration;
 /// Connections being established at a time: more would overflow the listen queues of common servers.
 const CONNECTING_MAX: usize = 128;
 
-/// Attempts for each connection before the run begins without it.
+/// Attempts for each connection before the run begins without it: one that ends before it answered anything is as
+/// good as none.
 const ATTEMPTS_MAX: u32 = 3;
 
 /// The pause before a first second attempt; it doubles from one to the next.
@@ -30,6 +31,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Requests sent in one go before the reactor looks for answers again.
 const BURST_MAX: usize = 16;
+
+/// What a protocol may put around a message: the 64 KiB of a request's head in HTTP are the most.
+const FRAMING_BYTES_MAX: usize = 128 << 10;
 
 /// Readiness events taken at a time by an open loop: a turn stays short, so that the next start is not late.
 const EVENTS_PER_TURN: usize = 8;
@@ -42,7 +46,7 @@ struct Link<P> {
     /// The protocol's state on this connection.
     protocol: P,
     connect_started: Instant,
-    /// Attempts since it was last up.
+    /// Attempts since the last answer.
     attempts: u32,
 }
 
@@ -152,9 +156,8 @@ impl<P: Protocol> Generator<P> {
             if self.engine.is_overdue(line, now) {
                 self.faults.timed_out(&self.target, self.timeout, self.engine.measures_oldest(line));
                 self.engine.time_out(line, now);
-                if let Some(conn) = self.links[line].conn {
-                    let _ = io.abort(conn);
-                }
+                let reason = format!("connection lost: given up after no answer within {:?}", self.timeout);
+                self.leave(io, line, &reason, Io::abort);
             }
         }
         self.engine.samples.counts.outstanding.set(self.engine.outstanding() as u64);
@@ -163,7 +166,7 @@ impl<P: Protocol> Generator<P> {
         }
     }
 
-    /// The run is over at `now`: what is in flight still was not answered in time, and what waits was never sent.
+    /// The time for answers is over at `now`: what is in flight still was not answered.
     pub(super) fn give_up(&mut self, now: Instant) {
         for line in 0..self.links.len() {
             while self.engine.in_flight(line) > 0 {
@@ -172,15 +175,24 @@ impl<P: Protocol> Generator<P> {
                 self.engine.time_out(line, now);
             }
         }
-        self.engine.finish(now);
+    }
+
+    /// The run is over at `now`: what waits still was never sent.
+    pub(super) fn finish(&mut self, now: Instant) {
+        let unsent = self.engine.finish(now);
+        self.faults.count("never sent: no connection became free in time", unsent);
     }
 
     fn refused(&mut self, io: &mut Io, line: Line, reason: String) {
         self.engine.samples.counts.connect_failed.add(1);
         self.last_refusal = reason;
+        self.retry_later(io, line);
+    }
+
+    fn retry_later(&mut self, io: &mut Io, line: Line) {
         let attempts = self.links[line].attempts;
         if self.begun || attempts < ATTEMPTS_MAX {
-            let backoff = BACKOFF_MIN.saturating_mul(1 << attempts.min(10)).min(BACKOFF_MAX);
+            let backoff = BACKOFF_MIN.saturating_mul(1 << (attempts - 1).min(10)).min(BACKOFF_MAX);
             io.timer_after(backoff, line as u64);
         }
     }
@@ -188,9 +200,7 @@ impl<P: Protocol> Generator<P> {
     fn opened(&mut self, io: &mut Io, conn: Conn) {
         let Some(&line) = self.lines.get(conn) else { return };
         let now = io.clock();
-        let link = &mut self.links[line];
-        link.attempts = 0;
-        let took = now.since(link.connect_started);
+        let took = now.since(self.links[line].connect_started);
         self.engine.samples.connect.record(nanos_of(took));
         self.engine.samples.counts.connected.add(1);
         self.connecting -= 1;
@@ -208,7 +218,7 @@ impl<P: Protocol> Generator<P> {
         while !rest.is_empty() {
             if self.engine.in_flight(line) == 0 {
                 let sentence = format!("the target sent {} without being asked anything", quote(rest));
-                return self.malformed(io, conn, &sentence);
+                return self.malformed(io, line, &sentence);
             }
             match self.links[line].protocol.answer(rest) {
                 Ok(Step::Partial { used }) => {
@@ -223,7 +233,7 @@ impl<P: Protocol> Generator<P> {
                         return;
                     }
                 }
-                Err(malformed) => return self.malformed(io, conn, &malformed.0),
+                Err(malformed) => return self.malformed(io, line, &malformed.0),
             }
         }
         if !rest.is_empty() {
@@ -238,20 +248,19 @@ impl<P: Protocol> Generator<P> {
         let after = self.engine.answered(line, now, io.now(), answer);
         let replace = last || after == After::Replace;
         if replace {
-            self.replace(io, line);
+            let reason = "connection lost: closed by the target, as its last answer had said";
+            self.leave(io, line, reason, Io::close);
         }
         replace
     }
 
-    /// Closes a connection that has done its share and opens the next. What is still to come of the old one, its end
-    /// included, is nobody's business any more.
-    fn replace(&mut self, io: &mut Io, line: Line) {
-        // Pipelined behind an answer that was the last.
-        let unanswered = self.engine.measured_in_flight(line) as u64;
-        self.faults.count("connection lost: closed by the target, as its last answer had said", unanswered);
+    /// Ends a connection and opens the next. Requests in flight are lost for `reason`. What is still to come of the old
+    /// one, its end included, is nobody's business any more, and nothing starts on it.
+    fn leave(&mut self, io: &mut Io, line: Line, reason: &str, end: fn(&mut Io, Conn) -> bool) {
+        self.faults.count(reason, self.engine.measured_in_flight(line) as u64);
         if let Some(conn) = self.links[line].conn.take() {
             self.lines.remove(conn);
-            let _ = io.close(conn);
+            end(io, conn);
         }
         self.went_down(io, line);
     }
@@ -263,32 +272,38 @@ impl<P: Protocol> Generator<P> {
             self.down_since = now;
         }
         self.engine.line_down(line, now);
+        if self.links[line].attempts > 0 {
+            return self.retry_later(io, line);
+        }
         self.to_connect.push_back(line);
         self.connect(io);
     }
 
-    fn malformed(&mut self, io: &mut Io, conn: Conn, sentence: &str) {
-        self.faults.malformed(&self.target, sentence);
-        let _ = io.abort(conn);
+    fn malformed(&mut self, io: &mut Io, line: Line, sentence: &str) {
+        let reason = self.faults.malformed(&self.target, sentence, self.engine.in_flight(line) > 0);
+        self.leave(io, line, &reason, Io::abort);
     }
 
     fn closed(&mut self, io: &mut Io, conn: Conn, reason: &CloseReason) {
         let Some(line) = self.lines.remove(conn) else { return };
         self.links[line].conn = None;
-        if self.links[line].attempts > 0 {
+        if !self.engine.is_up(line) {
             self.connecting -= 1;
             self.refused(io, line, reason.to_string());
             return self.connect(io);
         }
-        if self.engine.in_flight(line) > 0 {
+        if self.engine.in_flight(line) > 0 && reason.cause() == Cause::PeerClosed {
             self.take_answer_by_end(io, line);
+        }
+        if self.links[line].attempts > 0 {
+            self.last_refusal = reason.to_string();
         }
         let (lost, measured) = (self.engine.in_flight(line), self.engine.measured_in_flight(line));
         self.faults.ended(&self.target, reason, lost, measured);
         self.went_down(io, line);
     }
 
-    /// An answer whose length only the end of the connection tells.
+    /// An answer whose length only the end of the connection tells: its orderly end.
     fn take_answer_by_end(&mut self, io: &mut Io, line: Line) {
         let Some(answer) = self.links[line].protocol.ended() else { return };
         let now = io.clock();
@@ -297,6 +312,7 @@ impl<P: Protocol> Generator<P> {
     }
 
     fn note(&mut self, line: Line, answer: &Answer) {
+        self.links[line].attempts = 0;
         match answer {
             Answer::Good => self.faults.answered_well(),
             Answer::Refused(reason) => self.faults.refused(reason, self.engine.measures_oldest(line)),
@@ -316,9 +332,14 @@ impl<P: Protocol> Generator<P> {
             link.protocol.request(&mut self.draw, &mut self.out);
             self.engine.sent(ticket, now, self.out.len());
             let Some(conn) = link.conn else { continue };
-            if io.send(conn, &self.out).is_err() {
-                // What it refuses it would have to lose; the connection says so when it closes.
-                let _ = io.abort(conn);
+            if let Err(error) = io.send(conn, &self.out) {
+                if error == SendError::TooLarge {
+                    self.faults.stop(format!(
+                        "the protocol made a request of {} bytes, which is too large",
+                        self.out.len()
+                    ));
+                }
+                self.leave(io, ticket.line, &format!("connection lost: {error}"), Io::abort);
             }
             if served != Some(ticket.line) {
                 now = io.clock();
@@ -388,7 +409,7 @@ fn connection_options(plan: &Plan) -> Options {
         options.kept_bytes_max = KEPT_BYTES_MAX;
         // Both directions are independent: a full queue must not keep answers from being read.
         options.self_throttle = false;
-        let in_flight = plan.depth.saturating_mul(MESSAGE_BYTES_MAX);
+        let in_flight = plan.depth.saturating_mul(MESSAGE_BYTES_MAX + FRAMING_BYTES_MAX);
         options.queue.max_bytes = in_flight.max(OUT_QUEUE_BYTES_MAX);
     })
 }

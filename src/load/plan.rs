@@ -94,7 +94,8 @@ pub struct Plan {
     /// Requests in flight per connection at most; above 1 they are pipelined. An open loop whose connections are
     /// all full holds further requests back, and their waiting counts. Default 1.
     pub depth: usize,
-    /// How long a connection rests after an answer. Default: not at all.
+    /// How long a connection rests after an answer, also when it is replaced; at a depth above 1, once it is full.
+    /// Default: not at all.
     pub think: Duration,
     /// Replace a connection after so many answers. Default: never.
     pub reconnect_every: Option<u64>,

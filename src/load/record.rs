@@ -163,6 +163,9 @@ pub enum Outcome {
 }
 
 /// Counts over the measured time. Requests count where their intended start lies in it.
+///
+/// Of a complete run `asked` is `answered` and [`failed`](Totals::failed) together. Of another one, what was in flight at
+/// its end is neither.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Requests that were to be started; in a closed loop those that were.
@@ -301,7 +304,8 @@ impl TryFrom<DistributionFields> for Distribution {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Generator {
     /// From the moment that a request could have been sent (its intended start, or later when every connection was
-    /// busy until then) to the actual send: the generator's own lateness.
+    /// busy until then) to the actual send: the generator's own lateness. Whoever queued behind a late start is as
+    /// late, for as long as the queue lasts.
     pub send_lag: Distribution,
     /// How long answers that had arrived waited for the generator to look at them, as far as it can see.
     pub receive_lag: Distribution,

@@ -62,8 +62,9 @@ impl StopRun {
 enum Told {
     /// Every connection of the thread is up or was given up.
     Settled { up: usize, last_refusal: String },
-    /// The thread is done; requests meant for `end` or later were not its business.
-    Done { faults: Faults, end: Instant },
+    /// The thread is done; requests meant for `end` or later were not its business. Being told to stop made it so, if it
+    /// was `interrupted`.
+    Done { faults: Faults, end: Instant, interrupted: bool },
 }
 
 /// What a run is doing.
@@ -114,9 +115,10 @@ pub fn start<P: Protocol>(plan: &Plan, protocol: P) -> Result<Running, Error> {
     let (tell, told) = unbounded();
     let (mut threads, mut readers, mut views) = (Vec::new(), Vec::new(), Vec::new());
     let allowed = processors();
-    for thread in 0..plan.threads {
+    // All of them before the first thread, which would wait for ever if another reactor could not be made.
+    let reactors = (0..plan.threads).map(|_| reactor(plan)).collect::<Result<Vec<_>, _>>()?;
+    for (thread, (reactor, view)) in reactors.into_iter().enumerate() {
         let (mine, reader) = samples();
-        let (reactor, view) = reactor(plan)?;
         let lines = plan.connections / plan.threads + usize::from(thread < plan.connections % plan.threads);
         let worker = Worker {
             reactor,
@@ -153,6 +155,21 @@ pub fn start<P: Protocol>(plan: &Plan, protocol: P) -> Result<Running, Error> {
     })
 }
 
+/// Ends the run for everybody when one thread is gone before its time: its share would be missing, and the collector
+/// would wait for it.
+struct Alarm {
+    control: Arc<Control>,
+    armed: bool,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if self.armed {
+            self.control.abandon.store(true, Release);
+        }
+    }
+}
+
 /// One generator thread.
 struct Worker<P> {
     reactor: Reactor,
@@ -166,18 +183,21 @@ struct Worker<P> {
 
 impl<P: Protocol> Worker<P> {
     fn work(mut self) -> Result<(), Error> {
+        let mut alarm = Alarm { control: Arc::clone(&self.control), armed: true };
         if let Some(processor) = self.processor {
             pin_to(processor);
         }
         self.connect()?;
         let begin = Instant::from_nanos(self.control.begin_ns.load(Acquire));
+        let mut interrupted = true;
         if begin != Instant::ZERO {
             self.generator.begin(self.reactor.io(), &self.plan, self.thread, begin);
-            self.measure(begin)?;
+            interrupted = self.measure(begin)?;
         }
         let Generator { engine, faults, .. } = self.generator;
+        alarm.armed = false;
         // A collector that is gone wants to know nothing.
-        let _ = self.tell.send(Told::Done { end: engine.end(), faults });
+        let _ = self.tell.send(Told::Done { end: engine.end(), faults, interrupted });
         Ok(())
     }
 
@@ -185,7 +205,10 @@ impl<P: Protocol> Worker<P> {
     fn connect(&mut self) -> Result<(), Error> {
         self.generator.connect(self.reactor.io());
         let mut told = false;
-        while self.control.begin_ns.load(Acquire) == 0 && !self.control.is_over() {
+        while self.control.begin_ns.load(Acquire) == 0
+            && !self.control.is_over()
+            && self.generator.faults.fatal().is_none()
+        {
             let until = self.reactor.io().clock() + Duration::from_millis(1);
             self.reactor.run_until(until, &mut self.generator)?;
             if !told && self.generator.is_settled() {
@@ -197,7 +220,8 @@ impl<P: Protocol> Worker<P> {
         Ok(())
     }
 
-    fn measure(&mut self, begin: Instant) -> Result<(), Error> {
+    /// Sends and counts; says whether that was cut short.
+    fn measure(&mut self, begin: Instant) -> Result<bool, Error> {
         let mut give_up = begin + self.plan.warm_up + self.plan.duration + self.plan.timeout;
         let mut interrupted = false;
         loop {
@@ -218,11 +242,13 @@ impl<P: Protocol> Worker<P> {
             self.reactor.run_until(now + INSPECT_EVERY, &mut self.generator)?;
             self.generator.inspect(self.reactor.io());
         }
+        let now = self.reactor.io().clock();
         if !interrupted {
-            let now = self.reactor.io().clock();
             self.generator.give_up(now);
         }
-        Ok(())
+        // Those who waited when somebody lost patience with a slow target are the ones to know about.
+        self.generator.finish(now);
+        Ok(interrupted)
     }
 }
 
@@ -271,11 +297,17 @@ impl Running {
             let now = self.clock.now();
             match self.told.recv_timeout(self.boundary(now).since(now)) {
                 Ok(Told::Settled { up, last_refusal }) => self.settle(up, last_refusal),
-                Ok(Told::Done { faults, end }) => self.done(faults, end),
+                Ok(Told::Done { faults, end, interrupted }) => {
+                    self.ending.interrupted |= interrupted;
+                    self.done(faults, end);
+                }
                 Err(RecvTimeoutError::Timeout) => return Some(self.progress()),
                 Err(RecvTimeoutError::Disconnected) => {
                     self.stage = Stage::Over;
-                    return self.series.close_last(&self.plan, self.clock.now()).map(Progress::Measuring);
+                    return self
+                        .series
+                        .close_last(&self.plan, self.ending.measured, self.clock.now())
+                        .map(Progress::Measuring);
                 }
             }
         }
@@ -290,7 +322,7 @@ impl Running {
         for (core, thread) in self.threads.drain(..).enumerate() {
             thread.join().map_err(|payload| Error::Panicked { core, payload: Payload::new(payload) })??;
         }
-        self.ending.interrupted = self.control.stop.load(Acquire);
+        self.ending.interrupted &= self.control.stop.load(Acquire);
         Ok(summarize(&self.plan, self.protocol, &self.series, &self.ending))
     }
 

@@ -1,7 +1,9 @@
 //! What one generator thread writes while it runs and the collector reads beside it: counters and histograms, each
 //! with one writer.
 
-use crate::metrics::{Counter, Gauge, HistogramReader, HistogramSnapshot, Recorder, histogram};
+use super::plan::TIME_MAX;
+use crate::metrics::{Counter, Gauge, HistogramReader, HistogramSnapshot, Recorder, histogram_up_to};
+use crate::time::nanos_of;
 use std::sync::Arc;
 
 /// The counts of one thread. Requests count where their intended start lies in the measured time.
@@ -47,7 +49,9 @@ pub(super) struct Readers {
 
 pub(super) fn samples() -> (Samples, Readers) {
     let counts = Arc::new(Counts::default());
-    let [response, service, connect, send_lag, receive_lag] = [(); 5].map(|()| histogram());
+    // The longest that anything can take: warm-up, measured time and time-out together.
+    let longest_ns = nanos_of(TIME_MAX * 3);
+    let [response, service, connect, send_lag, receive_lag] = [(); 5].map(|()| histogram_up_to(longest_ns));
     let samples = Samples {
         counts: Arc::clone(&counts),
         response: response.0,

@@ -42,6 +42,7 @@ pub(super) struct InTime {
     pub(super) sent: u64,
     pub(super) answered: u64,
     pub(super) length: Duration,
+    busy_fraction: f64,
 }
 
 impl Series {
@@ -75,7 +76,8 @@ impl Series {
         let now = InTime {
             sent: self.last.sent,
             answered: self.last.answered,
-            length: self.from.since(self.begin),
+            length: self.from.min(self.end).since(self.begin),
+            busy_fraction: self.busy_so_far(),
         };
         self.in_time.or((!now.length.is_zero()).then_some(now))
     }
@@ -98,12 +100,13 @@ impl Series {
 
     /// Ends the interval under way at `now`; `None` before the measurement began.
     pub(super) fn close(&mut self, plan: &Plan, now: Instant) -> Option<Interval> {
+        let measured = self.end.since(self.begin);
         if now <= self.from {
             return None;
         }
         let seen = self.look();
         let (start, length) = (self.from.since(self.begin), now.since(self.from));
-        let intended = |at| plan.pace.intended(at, plan.duration);
+        let intended = |at: Duration| plan.pace.intended(at.min(measured), plan.duration);
         let asked = match (intended(start), intended(start + length)) {
             (Some(before), Some(after)) => after - before,
             _ => (seen.sent - self.last.sent) as f64,
@@ -131,17 +134,25 @@ impl Series {
         Some(interval)
     }
 
-    /// The run is over: ends the last interval, or counts what came in it as part of the one before if it is a mere
-    /// rest.
-    pub(super) fn close_last(&mut self, plan: &Plan, now: Instant) -> Option<Interval> {
-        let last = self.close(plan, now)?;
+    /// The run is over, and `measured` was its measured time: ends the last interval, or counts what came in it as part
+    /// of the one before if it is a mere rest.
+    pub(super) fn close_last(&mut self, plan: &Plan, measured: Duration, now: Instant) -> Option<Interval> {
+        self.end = self.end.min(self.begin + measured);
+        let mut last = self.close(plan, now)?;
+        // An interrupted run still waited for answers, which is no part of the measured time.
+        let in_time_s = (measured.as_secs_f64() - last.start_s).max(0.0);
+        if in_time_s > 0.0 {
+            last.length_s = last.length_s.min(in_time_s);
+        }
         let whole = plan.interval().as_secs_f64();
         let count = self.intervals.len();
         if last.length_s >= whole * SHORTEST_SHARE || count < 2 {
+            self.intervals[count - 1] = last.clone();
             return Some(last);
         }
         self.intervals.pop();
         let before = &mut self.intervals[count - 2];
+        before.length_s += in_time_s;
         before.asked += last.asked;
         before.sent += last.sent;
         before.answered += last.answered;
@@ -151,8 +162,12 @@ impl Series {
         None
     }
 
-    /// The busiest thread's share of working time since the measurement began.
+    /// The busiest thread's share of working time in the measured time: waiting for the last answers is no rest.
     pub(super) fn busy_fraction(&self) -> f64 {
+        self.in_time().map_or(0.0, |in_time| in_time.busy_fraction)
+    }
+
+    fn busy_so_far(&self) -> f64 {
         let measured = self.from.since(self.begin).as_nanos().max(1) as f64;
         let busy = self.last.busy_ns.iter().zip(&self.busy_before_ns);
         let most = busy.map(|(now, before)| now.saturating_sub(*before)).max().unwrap_or(0);

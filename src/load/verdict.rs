@@ -4,8 +4,12 @@ use super::plan::{Pace, Plan};
 use super::record::Verdict;
 use crate::metrics::HistogramSnapshot;
 
-/// The generator's p99 lateness may be this share of the reported p99.
+/// The generator's lateness at a percentile may be this share of what it reports there.
 const LAG_SHARE_MAX: f64 = 0.10;
+
+/// Where the two are compared. Not at the 99th alone: two failures in a hundred lift that to the time-out, beside which
+/// every lateness looks small.
+const COMPARED: [(f64, &str); 3] = [(0.99, "p99"), (0.9, "p90"), (0.5, "p50")];
 
 /// Lateness below this is what clocks and system calls take, and never void a run.
 pub(super) const LAG_FLOOR_NS: u64 = 10_000;
@@ -28,6 +32,9 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> (Verdict, String) {
     if evidence.response.is_empty() {
         return (Verdict::Untrustworthy, "nothing was measured".into());
     }
+    if evidence.send_lag.is_empty() {
+        return (Verdict::Untrustworthy, "no request was sent in the measured time".into());
+    }
     if evidence.plan.pace == Pace::Closed {
         if evidence.busy_fraction > BUSY_MAX {
             let sentence = format!(
@@ -38,18 +45,8 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> (Verdict, String) {
         }
         return (Verdict::Trustworthy, format!("busy {busy:.0} % of the time"));
     }
-    for (what, lag) in [("sent", evidence.send_lag), ("saw answers", evidence.receive_lag)] {
-        let (Some(lag), Some(p99)) = (lag.percentile(0.99), evidence.response.percentile(0.99)) else {
-            continue;
-        };
-        if lag > LAG_FLOOR_NS && lag as f64 > LAG_SHARE_MAX * p99 as f64 {
-            let sentence = format!(
-                "the generator {what} up to {:.0} µs late (p99), more than a tenth of the p99 it reports: add \
-                 --threads, lower --rate, or give it a processor of its own",
-                lag as f64 / 1e3
-            );
-            return (Verdict::Untrustworthy, sentence);
-        }
+    if let Some(sentence) = lateness(evidence) {
+        return (Verdict::Untrustworthy, sentence);
     }
     if evidence.busy_fraction > BUSY_MAX {
         let sentence = format!(
@@ -59,4 +56,66 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> (Verdict, String) {
     }
     let lag = evidence.send_lag.percentile(0.99).unwrap_or(0) as f64 / 1e3;
     (Verdict::Trustworthy, format!("sent at most {lag:.0} µs late (p99), busy {busy:.0} % of the time"))
+}
+
+/// What the generator's lateness spoils, if anything.
+fn lateness(evidence: &Evidence<'_>) -> Option<String> {
+    for (p, name) in COMPARED {
+        let reported = evidence.response.percentile(p)?;
+        for (what, lag) in [("sent", evidence.send_lag), ("saw answers", evidence.receive_lag)] {
+            let lag = lag.percentile(p).unwrap_or(0);
+            if lag > LAG_FLOOR_NS && lag as f64 > LAG_SHARE_MAX * reported as f64 {
+                return Some(format!(
+                    "the generator {what} up to {:.0} µs late ({name}), more than a tenth of the {name} it reports: add \
+                     --threads, lower --rate, or give it a processor of its own",
+                    lag as f64 / 1e3
+                ));
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Address;
+    use crate::metrics::histogram;
+
+    /// A snapshot of so many values each.
+    fn values(groups: &[(u64, u64)]) -> HistogramSnapshot {
+        let (recorder, reader) = histogram();
+        groups.iter().for_each(|(value, n)| recorder.record_n(*value, *n));
+        reader.snapshot()
+    }
+
+    fn verdict(response: &[(u64, u64)], send_lag: &[(u64, u64)]) -> (Verdict, String) {
+        let plan = Plan::new("127.0.0.1:1".parse::<Address>().unwrap());
+        judge(&Evidence {
+            plan: &plan,
+            response: &values(response),
+            send_lag: &values(send_lag),
+            receive_lag: &values(&[]),
+            busy_fraction: 0.5,
+        })
+    }
+
+    #[test]
+    fn a_punctual_generator_is_trusted_whatever_the_target_does() {
+        for response in [[(200_000, 1_000), (9, 0)], [(200_000, 900), (5_000_000_000, 100)]] {
+            assert_eq!(verdict(&response, &[(5_000, 1_000)]).0, Verdict::Trustworthy);
+        }
+    }
+
+    #[test]
+    fn failures_at_the_time_out_do_not_excuse_a_late_generator() {
+        let response = [(400_000_000, 9_800), (5_000_000_000, 200)];
+        let (verdict, reason) = verdict(&response, &[(390_000_000, 9_800)]);
+        assert_eq!(verdict, Verdict::Untrustworthy, "half of what it reports is its own lateness: {reason}");
+    }
+
+    #[test]
+    fn a_generator_that_sent_nothing_is_not_trusted() {
+        assert_eq!(verdict(&[(5_000_000_000, 1_000)], &[]).0, Verdict::Untrustworthy);
+    }
 }

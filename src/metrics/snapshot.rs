@@ -32,9 +32,10 @@ impl HistogramSnapshot {
     /// [`buckets`](Self::buckets) and [`max`](Self::max) gave, read back from wherever it was stored.
     #[must_use]
     pub fn from_buckets(buckets: impl IntoIterator<Item = (u64, u64)>, max: u64) -> HistogramSnapshot {
-        let mut made = HistogramSnapshot { max, value_max: VALUE_MAX, ..HistogramSnapshot::default() };
+        let value_max = VALUE_MAX.max(high_of(index_of(max)));
+        let mut made = HistogramSnapshot { max, value_max, ..HistogramSnapshot::default() };
         for (value, count) in buckets {
-            let index = index_of(value.min(VALUE_MAX));
+            let index = index_of(value.min(value_max));
             if made.counts.len() <= index {
                 made.counts.resize(index + 1, 0);
             }

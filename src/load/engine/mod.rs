@@ -83,6 +83,8 @@ pub(super) struct Engine {
     /// Connections that rest after an answer, with the end of their rest.
     resting: VecDeque<(Instant, Line)>,
     outstanding: usize,
+    /// How late the generator was for the queue under way: what it costs whoever waits behind a late start.
+    late: Duration,
     pub(super) samples: Samples,
 }
 
@@ -103,6 +105,7 @@ impl Engine {
             available_since: Instant::ZERO,
             resting: VecDeque::new(),
             outstanding: 0,
+            late: Duration::ZERO,
             samples,
         }
     }
@@ -140,6 +143,11 @@ impl Engine {
     /// Whether the oldest request of this connection counts.
     pub(super) fn measures_oldest(&self, line: Line) -> bool {
         self.places[line].in_flight.front().is_some_and(|flight| self.measures(flight.intended))
+    }
+
+    /// Whether the connection is up.
+    pub(super) fn is_up(&self, line: Line) -> bool {
+        self.places[line].up
     }
 
     /// Requests in flight on all connections.
@@ -206,10 +214,14 @@ impl Engine {
 
     /// The request of `ticket` was sent at `now`.
     pub(super) fn sent(&mut self, ticket: Ticket, now: Instant, bytes: usize) {
+        // A start that was late delays all that wait behind it for a connection, as in Lindley's recursion, but
+        // nobody by more than it waited: once the queue is empty nothing of it is left.
+        let waited = now.since(ticket.intended);
+        self.late = now.since(ticket.ready).max(self.late.min(waited));
         if self.measures(ticket.intended) {
             self.samples.counts.sent.add(1);
             self.samples.counts.sent_bytes.add(bytes as u64);
-            self.samples.send_lag.record(nanos_of(now.since(ticket.ready)));
+            self.samples.send_lag.record(nanos_of(self.late));
         }
         let place = &mut self.places[ticket.line];
         place.started += 1;
@@ -250,12 +262,10 @@ impl Engine {
                 }
             }
         }
-        let place = &self.places[line];
-        if place.started >= self.started_max && place.in_flight.is_empty() {
-            return After::Replace;
-        }
         self.rest(line, now);
-        After::Stay
+        let place = &self.places[line];
+        let done = place.started >= self.started_max && place.in_flight.is_empty();
+        if done { After::Replace } else { After::Stay }
     }
 
     /// A failed request counts as one that took the whole time-out: it was not answered, and no percentile may look
@@ -312,31 +322,35 @@ impl Engine {
         }
     }
 
-    /// The run is over at `now`: counts what was never sent.
-    pub(super) fn finish(&mut self, now: Instant) {
+    /// The run is over at `now`: counts what was never sent, and says how much that is.
+    pub(super) fn finish(&mut self, now: Instant) -> u64 {
         let (end, measure_from, timeout) = (self.end, self.measure_from, self.timeout);
-        let Some(arrivals) = &mut self.arrivals else { return };
+        let Some(arrivals) = &mut self.arrivals else { return 0 };
         let (counts, response) = (&self.samples.counts, &self.samples.response);
+        let mut unsent = 0;
         arrivals.skip_until(end, |intended, n| {
             if intended >= measure_from {
+                unsent += n;
                 counts.unsent.add(n);
                 response.record_n(nanos_of(now.since(intended).max(timeout)), n);
             }
         });
+        unsent
     }
 
     fn wake(&mut self, now: Instant) {
         while let Some((until, line)) = self.resting.front().copied().filter(|(until, _)| *until <= now) {
             self.resting.pop_front();
             self.places[line].list = List::None;
-            self.list(line, until);
+            // A connection that was replaced meanwhile may have come up later than that.
+            self.list(line, until.max(self.places[line].free_since));
         }
     }
 
     fn rest(&mut self, line: Line, now: Instant) {
         if self.think.is_zero() {
             self.list(line, now);
-        } else if self.places[line].list == List::None && self.can_take(line) {
+        } else if self.places[line].list == List::None {
             self.places[line].list = List::Resting;
             self.resting.push_back((now + self.think, line));
         }

@@ -40,7 +40,17 @@ fn plan(pace: Pace, connections: usize) -> Plan {
 }
 
 /// Runs the plan against the server without a network between them.
-fn simulate(plan: &Plan, mut server: Server) -> (Engine, Readers) {
+fn simulate(plan: &Plan, server: Server) -> (Engine, Readers) {
+    simulate_with_standstill(plan, server, BEGIN, Duration::ZERO)
+}
+
+/// The same with a generator that is not allowed to run for some time from `asleep_from` on.
+fn simulate_with_standstill(
+    plan: &Plan,
+    mut server: Server,
+    asleep_from: Instant,
+    asleep: Duration,
+) -> (Engine, Readers) {
     let (samples, readers) = samples();
     let mut engine = Engine::new(plan, plan.connections, samples);
     (0..plan.connections).for_each(|line| engine.line_up(line, Instant::ZERO));
@@ -55,12 +65,15 @@ fn simulate(plan: &Plan, mut server: Server) -> (Engine, Readers) {
         let answer = server.answers.front().map(|(at, _)| *at);
         let Some(next) = [engine.next_due(now), answer].into_iter().flatten().min() else { break };
         now = next.max(now);
+        if now >= asleep_from {
+            now = now.max(asleep_from + asleep);
+        }
         if now > end + plan.timeout {
             break;
         }
-        while let Some((at, line)) = server.answers.front().copied().filter(|(at, _)| *at <= now) {
+        while let Some((_, line)) = server.answers.front().copied().filter(|(at, _)| *at <= now) {
             server.answers.pop_front();
-            engine.answered(line, at, at, &Answer::Good);
+            engine.answered(line, now, now, &Answer::Good);
         }
     }
     for line in 0..plan.connections {
@@ -147,6 +160,21 @@ fn a_late_generator_says_so_and_the_intended_starts_stay() {
     assert_eq!(lag.count(), 1_000);
     assert_within(lag.min(), Duration::from_millis(1_010), 0.01);
     assert_eq!(readers.response.snapshot().min(), lag.min());
+}
+
+#[test]
+fn a_standstill_of_the_generator_is_its_own_lag_for_all_who_queued_behind_it() {
+    for connections in [1, 2, 16, 1_000] {
+        let plan = plan(Pace::constant(1_000.0), connections);
+        let server = Server::new(micros(100), Instant::FAR_FUTURE, Duration::ZERO);
+        let asleep_from = BEGIN + Duration::from_millis(6_000) + micros(500);
+        let (_, readers) = simulate_with_standstill(&plan, server, asleep_from, Duration::from_secs(1));
+        let (response, lag) = (readers.response.snapshot(), readers.send_lag.snapshot());
+        // The target was quick all the time: every millisecond of the worst hundred is the generator's.
+        assert_within(response.percentile(0.99), Duration::from_millis(910), 0.01);
+        assert!(lag.percentile(0.99) >= Some(900_000_000), "{connections}: {:?}", lag.percentile(0.99));
+        assert_eq!(lag.percentile(0.50), Some(0), "and it is over once the queue is");
+    }
 }
 
 #[test]
@@ -247,6 +275,40 @@ fn a_connection_is_replaced_after_its_share_and_takes_no_more() {
     assert_eq!(engine.ready(now), None);
     engine.line_up(0, now);
     assert!(engine.ready(now).is_some());
+}
+
+#[test]
+fn failures_count_as_the_whole_time_out_however_long_that_is() {
+    let mut plan = plan(Pace::constant(1_000.0), 1);
+    (plan.warm_up, plan.timeout) = (Duration::ZERO, Duration::from_secs(24 * 3600));
+    let (samples, readers) = samples();
+    let mut engine = Engine::new(&plan, 1, samples);
+    engine.begin(&plan, 0, BEGIN);
+    engine.finish(BEGIN + plan.duration);
+    let response: crate::load::record::Distribution = readers.response.snapshot().into();
+    assert_within(response.percentile_ns(0.5), plan.timeout, 0.01);
+    let text = serde_json::to_string(&response).unwrap();
+    let read: crate::load::record::Distribution = serde_json::from_str(&text).unwrap();
+    assert_eq!(read.percentile_ns(0.5), response.percentile_ns(0.5), "in a file as well");
+}
+
+#[test]
+fn a_replaced_connection_thinks_as_well() {
+    let mut plan = plan(Pace::Closed, 1);
+    (plan.reconnect_every, plan.think) = (Some(1), Duration::from_secs(1));
+    let mut engine = Engine::new(&plan, 1, samples().0);
+    engine.line_up(0, Instant::ZERO);
+    engine.begin(&plan, 0, BEGIN);
+    for round in 0..3 {
+        let now = BEGIN + plan.think * round;
+        let ticket = engine.ready(now).unwrap();
+        engine.sent(ticket, now, 1);
+        assert_eq!(engine.answered(0, now, now, &Answer::Good), After::Replace);
+        engine.line_down(0, now);
+        engine.line_up(0, now + micros(100));
+        assert_eq!(engine.ready(now + micros(200)), None, "it rests");
+        assert_eq!(engine.next_due(now + micros(200)), Some(now + plan.think));
+    }
 }
 
 #[test]

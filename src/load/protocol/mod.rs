@@ -58,7 +58,7 @@ pub trait Protocol: Clone + Send + 'static {
     /// [`Malformed`] if this cannot be the beginning of an answer. The connection is closed then.
     fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed>;
 
-    /// The target ended the connection while an answer was owed: what that means to an answer whose length is known
+    /// The target ended the connection in good order while an answer was owed: what that means to an answer whose length is known
     /// only by its end. `None`, the default, means that it was cut short.
     fn ended(&mut self) -> Option<Answer> {
         None
