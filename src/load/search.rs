@@ -301,6 +301,7 @@ impl RateSearch {
         };
         let reason_at = |rate| self.probes.iter().rev().find(|probe| probe.rate_per_s == rate && !probe.kept);
         let reason = |rate| reason_at(rate).map_or("", |probe| probe.reason.as_str());
+        let missed = missed.filter(|rate| ended != SearchEnd::GeneratorLimited || Some(*rate) != self.limit);
         let missed = missed.map(|rate| format!("; misses at {} ({})", human_rate(rate), reason(rate)));
         let limit = self.limit.unwrap_or(0.0);
         let ending = match ended {

@@ -1,7 +1,8 @@
 //! Whether to believe a generator: its own lateness against what it reports, and how busy it was.
 
-use super::plan::{Pace, Plan};
+use super::plan::{Pace, Plan, Waiting};
 use super::record::Verdict;
+use super::units::human_duration;
 use crate::metrics::HistogramSnapshot;
 
 /// The generator's lateness at a percentile may be this share of what it reports there.
@@ -17,6 +18,9 @@ pub(super) const LAG_FLOOR_NS: u64 = 10_000;
 /// A thread that works for more than this share of the time has no time left to be punctual.
 const BUSY_MAX: f64 = 0.90;
 
+/// A thread that works for less than this share of the time was not late because of its work.
+const BUSY_ENOUGH: f64 = 0.50;
+
 /// What the verdict rests on.
 pub(super) struct Evidence<'a> {
     pub(super) plan: &'a Plan,
@@ -30,32 +34,32 @@ pub(super) struct Evidence<'a> {
 pub(super) fn judge(evidence: &Evidence<'_>) -> (Verdict, String) {
     let busy = evidence.busy_fraction * 100.0;
     if evidence.response.is_empty() {
-        return (Verdict::Untrustworthy, "nothing was measured".into());
+        return (Verdict::Untrustworthy, "Nothing was measured".into());
     }
     if evidence.send_lag.is_empty() {
-        return (Verdict::Untrustworthy, "no request was sent in the measured time".into());
+        return (Verdict::Untrustworthy, "No request was sent in the measured time".into());
     }
     if evidence.plan.pace == Pace::Closed {
         if evidence.busy_fraction > BUSY_MAX {
             let sentence = format!(
-                "the generator was busy {busy:.0} % of the time: the rate is a lower bound of what the target can do, \
+                "The generator was busy {busy:.0} % of the time: the rate is a lower bound of what the target can do, \
                  and latencies hold the generator's own work; add --threads"
             );
             return (Verdict::Saturated, sentence);
         }
-        return (Verdict::Trustworthy, format!("busy {busy:.0} % of the time"));
+        return (Verdict::Trustworthy, format!("The generator was busy {busy:.0} % of the time"));
     }
     if let Some(sentence) = lateness(evidence) {
         return (Verdict::Untrustworthy, sentence);
     }
     if evidence.busy_fraction > BUSY_MAX {
         let sentence = format!(
-            "the generator was busy {busy:.0} % of the time, too much to be punctual: add --threads or lower --rate"
+            "The generator was busy {busy:.0} % of the time, too much to be punctual: add --threads or lower --rate"
         );
         return (Verdict::Untrustworthy, sentence);
     }
-    let lag = evidence.send_lag.percentile(0.99).unwrap_or(0) as f64 / 1e3;
-    (Verdict::Trustworthy, format!("sent at most {lag:.0} µs late (p99), busy {busy:.0} % of the time"))
+    let lag = human_duration(evidence.send_lag.percentile(0.99).unwrap_or(0));
+    (Verdict::Trustworthy, format!("Sent at most {lag} late (p99), busy {busy:.0} % of the time"))
 }
 
 /// What the generator's lateness spoils, if anything.
@@ -66,14 +70,25 @@ fn lateness(evidence: &Evidence<'_>) -> Option<String> {
             let lag = lag.percentile(p).unwrap_or(0);
             if lag > LAG_FLOOR_NS && lag as f64 > LAG_SHARE_MAX * reported as f64 {
                 return Some(format!(
-                    "the generator {what} up to {:.0} µs late ({name}), more than a tenth of the {name} it reports: add \
-                     --threads, lower --rate, or give it a processor of its own",
-                    lag as f64 / 1e3
+                    "The generator {what} up to {} late ({name}), more than a tenth of the {name} it reports: {}",
+                    human_duration(lag),
+                    remedy(evidence)
                 ));
             }
         }
     }
     None
+}
+
+/// What makes a late generator punctual.
+fn remedy(evidence: &Evidence<'_>) -> &'static str {
+    match evidence.plan.waiting {
+        Waiting::Block => "it slept between requests; let it spin (--idle spin)",
+        Waiting::Spin if evidence.busy_fraction > BUSY_ENOUGH => "add --threads or lower --rate",
+        Waiting::Spin => {
+            "something else had its processor; run again on a quiet machine, or give it one of its own (--pin)"
+        }
+    }
 }
 
 #[cfg(test)]
