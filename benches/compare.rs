@@ -4,8 +4,8 @@
 //! `cargo bench --bench compare --features load -- [--runs N] [--secs S] [--rate R]`
 
 use std::time::{Duration, Instant};
-use windlass::load::record::{Host, Verdict};
-use windlass::load::{self, CROWDED_FRACTION, Crowding, Echo, Pace, Plan, Progress, Run, Sizes};
+use windlass::load::record::Verdict;
+use windlass::load::{self, CROWDED_FRACTION, Echo, Pace, Plan, Run, Sizes};
 use windlass::{Cores, Event, Io, Listen};
 
 /// Round trips of a reference measurement.
@@ -59,20 +59,9 @@ fn measure(work: Duration, pace: Pace, connections: usize, duration: Duration) -
     (plan.warm_up, plan.duration) = (Duration::from_millis(300), duration);
     plan.interval = Some(duration / 20);
     let mut references = Vec::from_iter(load::reference_round_trip_ns(REFERENCE_SAMPLES));
-    let mut running = load::start(&plan, Echo::new(Sizes::Fixed(64))).expect("a generator starts");
-    let mut crowding = Crowding::start();
-    while let Some(progress) = running.next() {
-        if matches!(progress, Progress::Measuring(_)) {
-            crowding.sample();
-        }
-    }
-    let mut run = running.finish().expect("a run");
+    let mut run = load::run(&plan, Echo::new(Sizes::Fixed(64))).expect("a run");
     references.extend(load::reference_round_trip_ns(REFERENCE_SAMPLES));
-    run.host = Host {
-        reference_round_trip_ns: references,
-        processor_wait_fraction: crowding.fraction(),
-        ..Host::read()
-    };
+    run.host.reference_round_trip_ns = references;
     server.shutdown(Duration::ZERO);
     server.join().expect("the server ends");
     run

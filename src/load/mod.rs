@@ -69,7 +69,7 @@ pub mod units;
 mod verdict;
 
 pub use compare::{COMPARED_INTERVALS_MIN, compare};
-pub use crowding::{CROWDED_FRACTION, Crowding};
+pub use crowding::CROWDED_FRACTION;
 pub use descriptors::reserve as reserve_descriptors;
 pub use host::reference_round_trip_ns;
 pub use plan::{Pace, Plan, Spacing, Waiting};

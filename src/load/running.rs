@@ -1,5 +1,6 @@
 //! A run in progress: its threads, the collector that reads them once an interval, and the record it ends in.
 
+use super::crowding::Crowding;
 use super::faults::Faults;
 use super::generator::{Generator, reactor};
 use super::plan::Plan;
@@ -152,6 +153,7 @@ pub fn start<P: Protocol>(plan: &Plan, protocol: P) -> Result<Running, Error> {
         ending: Ending::default(),
         measure_from: Instant::FAR_FUTURE,
         warmed_up: false,
+        crowding: Crowding::start(),
     })
 }
 
@@ -277,6 +279,7 @@ pub struct Running {
     ending: Ending,
     measure_from: Instant,
     warmed_up: bool,
+    crowding: Crowding,
 }
 
 impl Running {
@@ -322,6 +325,7 @@ impl Running {
         for (core, thread) in self.threads.drain(..).enumerate() {
             thread.join().map_err(|payload| Error::Panicked { core, payload: Payload::new(payload) })??;
         }
+        self.ending.processor_wait_fraction = self.crowding.fraction();
         self.ending.interrupted &= self.control.stop.load(Acquire);
         Ok(summarize(&self.plan, self.protocol, &self.series, &self.ending))
     }
@@ -349,7 +353,9 @@ impl Running {
         if !self.warmed_up {
             self.warmed_up = true;
             self.series.warmed_up();
+            self.crowding = Crowding::start();
         }
+        self.crowding.sample();
         if now >= self.series.boundary(self.plan.interval())
             && let Some(interval) = self.series.close(&self.plan, now)
         {

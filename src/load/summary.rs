@@ -20,6 +20,8 @@ pub(super) struct Ending {
     /// Connections that were up when the first request was sent.
     pub(super) up_at_first: usize,
     pub(super) last_refusal: String,
+    /// The longest that a thread of this process waited for a processor, as a share of the time.
+    pub(super) processor_wait_fraction: Option<f64>,
     pub(super) interrupted: bool,
     pub(super) failure: Option<String>,
     pub(super) faults: Vec<Faults>,
@@ -32,6 +34,7 @@ impl Default for Ending {
             measured: Duration::ZERO,
             up_at_first: 0,
             last_refusal: String::new(),
+            processor_wait_fraction: None,
             interrupted: false,
             failure: None,
             faults: Vec::new(),
@@ -63,7 +66,7 @@ pub(super) fn summarize(plan: &Plan, protocol: &str, series: &Series, ending: &E
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_millis() as u64),
         command: String::new(),
-        host: Host::default(),
+        host: Host { processor_wait_fraction: ending.processor_wait_fraction, ..Host::read() },
         target: target(plan, protocol),
         workload: workload(plan),
         outcome,

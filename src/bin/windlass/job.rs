@@ -20,8 +20,8 @@ use windlass::Address;
 use windlass::load::record::{Comparison, Host, Outcome, Run};
 use windlass::load::report::page;
 use windlass::load::{
-    COMPARED_INTERVALS_MIN, OBJECTIVES_MAX, Pace, Plan, Profile, RateSearch, Spacing, Stage, compare,
-    reference_round_trip_ns, reserve_descriptors,
+    COMPARED_INTERVALS_MIN, CROWDED_FRACTION, OBJECTIVES_MAX, Pace, Plan, Profile, RateSearch, Spacing,
+    Stage, compare, reference_round_trip_ns, reserve_descriptors,
 };
 
 /// Round trips of each reference measurement.
@@ -29,9 +29,6 @@ const REFERENCE_SAMPLES: usize = 1_000;
 
 /// The most cores of the embedded server.
 const SERVER_CORES_MAX: usize = 256;
-
-/// Waiting for a processor for more of the time than this is worth a warning.
-const PROCESSOR_WAIT_MAX: f64 = 0.05;
 
 /// Why there is no profile of somebody else's server.
 const PROFILE_IS_OWN: &str =
@@ -150,7 +147,7 @@ fn refuse_short(plan: &Plan) -> Result<(), Failure> {
 
 /// What to say about a machine that had not enough processors for the run.
 fn crowded(host: &Host) -> Option<String> {
-    let waited = host.processor_wait_fraction.filter(|share| *share > PROCESSOR_WAIT_MAX)?;
+    let waited = host.processor_wait_fraction.filter(|share| *share > CROWDED_FRACTION)?;
     Some(format!(
         "a thread of this process waited for a processor {:.0} % of the time: run again on a quiet machine, or with fewer \
          --threads",
@@ -198,17 +195,15 @@ impl Ready {
         };
         let mut plan = self.plan.clone();
         plan.target = address;
-        let mut host = Host::read();
-        self.announce(session, &plan, &host)?;
-        host.reference_round_trip_ns.extend(reference_round_trip_ns(REFERENCE_SAMPLES));
+        self.announce(session, &plan, &Host::read())?;
+        let before = reference_round_trip_ns(REFERENCE_SAMPLES);
         let mut run = match self.search.clone() {
             Some(search) => self.search(session, &plan, search)?,
             None => session.measure(&plan, &self.spoken, "")?,
         };
-        host.reference_round_trip_ns.extend(reference_round_trip_ns(REFERENCE_SAMPLES));
+        let after = reference_round_trip_ns(REFERENCE_SAMPLES);
         drop(server);
-        host.processor_wait_fraction = run.host.processor_wait_fraction;
-        run.host = host;
+        run.host.reference_round_trip_ns = before.into_iter().chain(after).collect();
         run.command.clone_from(&self.command);
         run.target.embedded = matches!(self.measured, Measured::Embedded { .. });
         if let Measured::Named(target) = &self.measured {

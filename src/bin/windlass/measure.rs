@@ -8,7 +8,7 @@ use crate::spoken::Spoken;
 use serde::Serialize;
 use windlass::Error;
 use windlass::load::record::{Interval, Probe, Run};
-use windlass::load::{Crowding, Plan, Progress};
+use windlass::load::{Plan, Progress};
 
 /// What the runs of one command share.
 #[derive(Debug)]
@@ -45,13 +45,11 @@ impl Session {
         stage: &str,
         mut watch: impl FnMut(&Progress) -> Result<(), Error>,
     ) -> Result<Run, Failure> {
-        let mut crowding = Crowding::start();
         let mut running = spoken.start(plan)?;
         self.interrupt.ends(running.stopper());
         self.line.begin(plan, stage);
         while let Some(progress) = running.next() {
             self.line.tell(plan, &progress);
-            crowding.sample();
             watch(&progress)?;
             if let Progress::Measuring(interval) = &progress {
                 self.stream(&Streamed::Interval(interval));
@@ -60,7 +58,6 @@ impl Session {
         self.line.clear();
         let mut run = running.finish()?;
         run.workload.size_bytes.clone_from(&spoken.sizes);
-        run.host.processor_wait_fraction = crowding.fraction();
         Ok(run)
     }
 
