@@ -105,17 +105,19 @@ pub struct Plan {
     pub warm_up: Duration,
     /// How long to measure. Default 8 s.
     pub duration: Duration,
-    /// How long a request may take; then it failed and its connection is replaced. Default 5 s.
+    /// How long a request may take; then it failed and its connection is replaced. Looked at every 20 ms: an answer
+    /// that comes in that time still counts. Default 5 s.
     pub timeout: Duration,
     /// How long a connection may take to be established. Default 5 s.
     pub connect_timeout: Duration,
-    /// Length of the intervals of the time series. `None` picks one: 20 to 120 intervals in a run.
+    /// Length of the intervals of the time series. `None` picks one, as [`Plan::interval`] says.
     pub interval: Option<Duration>,
     /// Seed of everything left to chance. Default 1.
     pub seed: u64,
     /// How threads wait. Default: [`Waiting::Spin`].
     pub waiting: Waiting,
-    /// Pin the threads to processors, the first to this one, the others to those after it. Default: not pinned.
+    /// Pin the threads to processors, the first to this one of those that the process may use (counted from 0, as they
+    /// come), the others to those after it. Default: not pinned.
     pub pin_from: Option<usize>,
 }
 

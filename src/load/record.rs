@@ -357,7 +357,7 @@ pub struct Interval {
     pub start_s: f64,
     /// Its length.
     pub length_s: f64,
-    /// Requests that were to be started in it; in a closed loop those that were.
+    /// Requests that were to be started in it, of a Poisson process on average; in a closed loop those that were.
     pub asked: f64,
     /// Requests sent.
     pub sent: u64,
