@@ -13,7 +13,7 @@ const LAG_SHARE_MAX: f64 = 0.10;
 const COMPARED: [(f64, &str); 3] = [(0.99, "p99"), (0.9, "p90"), (0.5, "p50")];
 
 /// Lateness below this is what clocks and system calls take, and never void a run.
-pub(super) const LAG_FLOOR_NS: u64 = 10_000;
+const LAG_FLOOR_NS: u64 = 10_000;
 
 /// A thread that works for more than this share of the time has no time left to be punctual.
 const BUSY_MAX: f64 = 0.90;
