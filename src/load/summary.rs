@@ -2,10 +2,12 @@
 
 use super::faults::Faults;
 use super::plan::{Pace, Plan, Spacing, Waiting};
-use super::record::{Arrivals, Generator, Host, Outcome, Run, SCHEMA_VERSION, Target, Totals, Workload};
+use super::record::{
+    Arrivals, Generator, Host, Outcome, Run, SCHEMA_VERSION, Target, Totals, Verdict, Workload,
+};
 use super::samples::{merged, total};
 use super::series::{InTime, Series};
-use super::verdict::{Evidence, judge};
+use super::verdict::{Evidence, judge, late_tail};
 use crate::error::Address;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -52,6 +54,8 @@ pub(super) fn summarize(plan: &Plan, protocol: &str, series: &Series, ending: &E
         Evidence { plan, response: &response, send_lag: &send_lag, receive_lag: &receive_lag, busy_fraction };
     let (verdict, reason) = judge(&evidence);
     let totals = totals(plan, series, ending.measured);
+    let mut warnings = warnings(series, &totals);
+    warnings.extend(late_tail(&response, &send_lag).filter(|_| verdict == Verdict::Trustworthy));
     let failure = failure(plan, ending, &totals);
     let outcome = match failure {
         Some(_) => Outcome::Failed,
@@ -72,7 +76,7 @@ pub(super) fn summarize(plan: &Plan, protocol: &str, series: &Series, ending: &E
         outcome,
         failure,
         measured_s: ending.measured.as_secs_f64(),
-        warnings: warnings(series, &totals),
+        warnings,
         totals,
         failures: Faults::merged(ending.faults.iter()),
         response: response.into(),

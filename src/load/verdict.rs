@@ -1,7 +1,7 @@
 //! Whether to believe a generator: its own lateness against what it reports, and how busy it was.
 
 use super::plan::{Pace, Plan, Waiting};
-use super::record::Verdict;
+use super::record::{PERCENTILES, Verdict};
 use super::units::human_duration;
 use crate::metrics::HistogramSnapshot;
 
@@ -91,6 +91,21 @@ fn remedy(evidence: &Evidence<'_>) -> &'static str {
     }
 }
 
+/// Which of the rare percentiles hold the generator's lateness: too few requests to distrust the run, but the percentile
+/// is theirs.
+pub(super) fn late_tail(response: &HistogramSnapshot, send_lag: &HistogramSnapshot) -> Option<String> {
+    let rare = PERCENTILES.into_iter().filter(|p| *p > COMPARED[0].0 && response.is_supported(*p));
+    let (p, lag, reported) = rare
+        .filter_map(|p| Some((p, send_lag.percentile(p)?, response.percentile(p)?)))
+        .find(|(_, lag, reported)| *lag > LAG_FLOOR_NS && *lag as f64 > LAG_SHARE_MAX * *reported as f64)?;
+    Some(format!(
+        "from p{} on the figures hold the generator's own lateness: {} of {} there",
+        (p * 1e5).round() / 1e3,
+        human_duration(lag),
+        human_duration(reported)
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +142,15 @@ mod tests {
         let response = [(400_000_000, 9_800), (5_000_000_000, 200)];
         let (verdict, reason) = verdict(&response, &[(390_000_000, 9_800)]);
         assert_eq!(verdict, Verdict::Untrustworthy, "half of what it reports is its own lateness: {reason}");
+    }
+
+    #[test]
+    fn a_late_tail_that_leaves_the_verdict_alone_is_told() {
+        let (response, lag) = ([(200_000, 99_500), (4_000_000, 500)], [(500, 99_500), (3_900_000, 500)]);
+        assert_eq!(verdict(&response, &lag).0, Verdict::Trustworthy);
+        let sentence = late_tail(&values(&response), &values(&lag)).unwrap();
+        assert!(sentence.starts_with("from p99.9 on"), "{sentence}");
+        assert_eq!(late_tail(&values(&response), &values(&[(500, 100_000)])), None, "the target's own tail");
     }
 
     #[test]
