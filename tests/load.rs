@@ -554,6 +554,79 @@ fn a_start_that_fails_leaves_no_thread_behind() {
     assert_eq!(names.filter(|name| name.starts_with("windlass-load")).count(), 0);
 }
 
+/// A generator that is stopped for half a second while its only connection waits for an answer.
+#[test]
+fn a_generator_that_was_stopped_while_it_waited_is_not_trusted() {
+    const TARGET: &str = "WINDLASS_TEST_TARGET";
+    if let Ok(target) = std::env::var(TARGET) {
+        let mut plan = plan(&target.parse().unwrap());
+        (plan.connections, plan.pace, plan.warm_up) = (1, Pace::constant(8.0), Duration::ZERO);
+        (plan.duration, plan.interval) = (Duration::from_secs(2), Some(Duration::from_millis(250)));
+        plan.timeout = Duration::from_secs(5);
+        let mut running = load::start(&plan, echo()).unwrap();
+        while let Some(progress) = running.next() {
+            if let Progress::Measuring(_) = progress {
+                println!("measuring");
+            }
+        }
+        let run = running.finish().unwrap();
+        return println!("{:?}: {}", run.generator.verdict, run.generator.reason);
+    }
+    let address = messages(|_, stream, message| {
+        std::thread::park_timeout(Duration::from_millis(100));
+        stream.write_all(message).is_ok()
+    });
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "a_generator_that_was_stopped_while_it_waited_is_not_trusted", "--nocapture"])
+        .env(TARGET, address.to_string())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while std::io::BufRead::read_line(&mut told, &mut line).unwrap() > 0 && !line.contains("measuring") {}
+    let process = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(process, rustix::process::Signal::STOP).unwrap();
+    std::thread::park_timeout(Duration::from_millis(500));
+    rustix::process::kill_process(process, rustix::process::Signal::CONT).unwrap();
+    told.read_to_string(&mut line).unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(line.contains("Untrustworthy"), "{line}");
+}
+
+/// A protocol that takes 20 ms over each request and counts them.
+#[derive(Clone)]
+struct Ponderous(Arc<AtomicU64>, Echo);
+
+impl Protocol for Ponderous {
+    fn name(&self) -> &'static str {
+        "ponderous"
+    }
+    fn request(&mut self, draw: &mut Draw, out: &mut Vec<u8>) {
+        std::thread::park_timeout(Duration::from_millis(20));
+        self.0.fetch_add(1, Relaxed);
+        self.1.request(draw, out);
+    }
+    fn answer(&mut self, bytes: &[u8]) -> Result<Step, Malformed> {
+        self.1.answer(bytes)
+    }
+}
+
+#[test]
+fn a_request_leaves_when_it_is_called_sent() {
+    let (made, made_at_first) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(u64::MAX)));
+    let (seen, first) = (Arc::clone(&made), Arc::clone(&made_at_first));
+    let address = messages(move |_, stream, message| {
+        first.fetch_min(seen.load(Relaxed), Relaxed);
+        stream.write_all(message).is_ok()
+    });
+    let mut plan = plan(&address);
+    (plan.connections, plan.warm_up) = (16, Duration::ZERO);
+    load::run(&plan, Ponderous(made, echo())).unwrap();
+    let made = made_at_first.load(Relaxed);
+    assert!(made < 8, "{made} requests were made before the first of them arrived");
+}
+
 #[test]
 fn more_connections_than_descriptors_names_the_limit_and_the_command() {
     let error = load::reserve_descriptors(usize::MAX / 4).unwrap_err().to_string();

@@ -342,6 +342,8 @@ impl<P: Protocol> Generator<P> {
                 self.leave(io, ticket.line, &format!("connection lost: {error}"), Io::abort);
             }
             if served != Some(ticket.line) {
+                // Or it would leave when the turn ends, after all others of the burst were made.
+                io.flush_now(conn);
                 now = io.clock();
             }
         }

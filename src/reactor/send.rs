@@ -212,6 +212,14 @@ impl Io {
         own.min(self.config.buffer_bytes_max.saturating_sub(self.buffered_bytes() + corked))
     }
 
+    /// Offers what was sent to a connection to the kernel now, not at the end of the turn: for those who note when
+    /// something left.
+    pub(crate) fn flush_now(&mut self, conn: Conn) {
+        if self.conns.get(conn.handle()).is_some_and(|c| c.dirty) {
+            self.flush(conn.handle());
+        }
+    }
+
     /// Bytes that wait for the kernel.
     #[must_use]
     pub fn queued(&self, conn: Conn) -> usize {
