@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// Round trips in a batch, of which the quickest counts: short enough that a busy neighbour spares some.
 const BATCH: usize = 16;
 
+/// How often the machine is looked at for one reference, on two processors in turn.
+const LOOKS: usize = 4;
+
 /// How long a reference measurement takes at most, unless the machine stands still.
 const REFERENCE_TIME_MAX: Duration = Duration::from_millis(50);
 
@@ -70,15 +73,23 @@ fn memory_bytes(meminfo: &str) -> Option<u64> {
 /// The machine's own speed: the round trip of one byte between two threads that block on a loopback connection, in
 /// nanoseconds.
 ///
-/// Makes at most `samples` round trips and takes at most about 50 ms. The median over the quickest of each batch of
-/// 16: what a neighbour does in between disturbs some round trips of a batch and seldom all, and on a shared
-/// machine such minima repeat within some percent where medians double. Both threads share a processor where they
-/// can be told to: left to themselves they sit now on one, now on two, which differs by more than machines do.
+/// Looks four times, on two processors in turn, each time at most `samples` round trips or 50 ms, and takes the
+/// quickest look. Of one look it is the median over the quickest of each batch of 16: what a neighbour does in between
+/// disturbs some round trips of a batch and seldom all. A neighbour on the same physical core slows a whole look down
+/// (3.3 to 5 or 6 us were measured), but seldom four of them on two processors. Both threads share a processor
+/// where they can be told to: left to themselves they sit now on one, now on two, which differs by more than
+/// machines do.
 /// `None` if the connection could not be made or nothing came back in time; a run goes on without.
 #[must_use]
 pub fn reference_round_trip_ns(samples: usize) -> Option<u64> {
+    let processors = processors();
+    let (first, last) = (*processors.first()?, *processors.last()?);
+    [last, first].iter().cycle().take(LOOKS).filter_map(|processor| look(*processor, samples)).min()
+}
+
+/// The round trip on one processor.
+fn look(processor: usize, samples: usize) -> Option<u64> {
     let (mut near, mut far) = loopback_pair().ok()?;
-    let processor = *processors().last()?;
     let name = || thread::Builder::new().name("windlass-reference".into());
     let echo = name().spawn(move || {
         pin_to(processor);
