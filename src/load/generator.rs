@@ -245,7 +245,7 @@ impl<P: Protocol> Generator<P> {
     /// Takes an answer into account; says whether the connection is being replaced.
     fn answered(&mut self, io: &mut Io, line: Line, now: Instant, answer: &Answer, last: bool) -> bool {
         self.note(line, answer);
-        let after = self.engine.answered(line, now, io.now(), answer);
+        let after = self.engine.answered(line, now, io.unseen_since(), answer);
         let replace = last || after == After::Replace;
         if replace {
             let reason = "connection lost: closed by the target, as its last answer had said";
@@ -308,7 +308,7 @@ impl<P: Protocol> Generator<P> {
         let Some(answer) = self.links[line].protocol.ended() else { return };
         let now = io.clock();
         self.note(line, &answer);
-        self.engine.answered(line, now, io.now(), &answer);
+        self.engine.answered(line, now, io.unseen_since(), &answer);
     }
 
     fn note(&mut self, line: Line, answer: &Answer) {

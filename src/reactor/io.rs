@@ -85,6 +85,10 @@ pub struct Io {
     pub(super) cut: u64,
     /// When the last turn ended.
     pub(super) ended_at: Instant,
+    /// The time before the kernel was last asked.
+    pub(super) asked_at: Instant,
+    /// See [`Io::unseen_since`].
+    pub(super) unseen_since: Instant,
     pub(super) work: TurnWork,
     pub(super) metrics: CoreMetrics,
 }
@@ -201,6 +205,8 @@ impl Io {
             running: false,
             cut: 0,
             ended_at: now,
+            asked_at: now,
+            unseen_since: now,
             work: TurnWork::default(),
             metrics: CoreMetrics::new(core, now),
             config,
@@ -218,6 +224,12 @@ impl Io {
     #[must_use]
     pub fn clock(&self) -> Instant {
         self.clock.now()
+    }
+
+    /// Since when what this turn serves may have been waiting: when the kernel was last asked and had nothing more. A
+    /// thread that was stopped, or turns that were long, show here and in no other time that a turn knows.
+    pub(crate) const fn unseen_since(&self) -> Instant {
+        self.unseen_since
     }
 
     /// A fresh owner for a component, so that it can tell its events from others'.

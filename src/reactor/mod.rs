@@ -207,28 +207,37 @@ impl Reactor {
             Idle::SpinThenBlock(spin) => now + spin,
         };
         if timeout == Some(Duration::ZERO) || spin_until <= now {
-            return self.poll(timeout);
+            return self.poll(now, timeout);
         }
         let due = timeout.map_or(Instant::FAR_FUTURE, |timeout| now + timeout);
         // Whoever sends mail while we look anyway need not wake us.
         let mut rung = self.io.doorway.bell.awake();
+        let mut now = now;
         loop {
-            self.poll(Some(Duration::ZERO))?;
-            let now = self.io.clock.now();
+            self.poll(now, Some(Duration::ZERO))?;
+            now = self.io.clock.now();
             if rung != 0 || !self.events.is_empty() || now >= due {
                 return Ok(());
             }
             if now >= spin_until {
                 let asleep = self.io.doorway.bell.asleep();
                 let timeout = timeout.map(|_| due.since(now));
-                return self.poll(if asleep == 0 { timeout } else { Some(Duration::ZERO) });
+                return self.poll(now, if asleep == 0 { timeout } else { Some(Duration::ZERO) });
             }
             std::hint::spin_loop();
             rung = self.io.doorway.bell.rung();
         }
     }
 
-    fn poll(&mut self, timeout: Option<Duration>) -> Result<(), Error> {
+    fn poll(&mut self, now: Instant, timeout: Option<Duration>) -> Result<(), Error> {
+        let io = &mut self.io;
+        let asked_before = std::mem::replace(&mut io.asked_at, now);
+        if timeout != Some(Duration::ZERO) {
+            // The kernel ends a sleep at once.
+            io.unseen_since = Instant::FAR_FUTURE;
+        } else if !io.events_waiting || self.events.is_empty() {
+            io.unseen_since = asked_before;
+        }
         match self.io.poll.poll(&mut self.events, timeout) {
             Ok(()) => Ok(()),
             // A signal came: an empty batch, and the caller's deadline still stands.
@@ -260,6 +269,7 @@ impl Io {
     fn begin_turn(&mut self) -> u64 {
         let rung = self.doorway.bell.awake();
         self.now = self.clock.now();
+        self.unseen_since = self.unseen_since.min(self.now);
         self.turn = self.turn.wrapping_add(1);
         self.doorway.turn.store(u64::from(self.turn), std::sync::atomic::Ordering::Relaxed);
         self.handled = 0;

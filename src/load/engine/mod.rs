@@ -248,6 +248,7 @@ impl Engine {
     pub(super) fn answered(&mut self, line: Line, now: Instant, seen: Instant, answer: &Answer) -> After {
         let Some(flight) = self.places[line].in_flight.pop_front() else { return After::Stay };
         self.outstanding -= 1;
+        let seen = seen.max(flight.sent);
         if self.measures(flight.intended) {
             self.samples.receive_lag.record(nanos_of(now.since(seen)));
             match answer {
