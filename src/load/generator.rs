@@ -319,19 +319,20 @@ impl<P: Protocol> Generator<P> {
         }
     }
 
-    /// Sends what is due, a burst at most, and arms the timer for what comes next. `served` is the connection whose
-    /// event is being handled: what goes to it leaves when the handler returns, so it needs no time of its own.
+    /// Sends what is due and arms the timer for what comes next. `served` is the connection whose event is being handled:
+    /// what goes to it leaves when the handler returns, so it needs no time of its own. To others goes a burst at most.
     fn start_due(&mut self, io: &mut Io, mut now: Instant, served: Option<Line>) {
         if !self.begun {
             return;
         }
-        for _ in 0..BURST_MAX {
+        let mut burst = 0;
+        while burst < BURST_MAX {
             let Some(ticket) = self.engine.ready(now) else { break };
             let link = &mut self.links[ticket.line];
             self.out.clear();
             link.protocol.request(&mut self.draw, &mut self.out);
             self.engine.sent(ticket, now, self.out.len());
-            let Some(conn) = link.conn else { continue };
+            let Some(conn) = link.conn else { break };
             if let Err(error) = io.send(conn, &self.out) {
                 if error == SendError::TooLarge {
                     self.faults.stop(format!(
@@ -345,6 +346,7 @@ impl<P: Protocol> Generator<P> {
                 // Or it would leave when the turn ends, after all others of the burst were made.
                 io.flush_now(conn);
                 now = io.clock();
+                burst += 1;
             }
         }
         let due = self.engine.next_due(now);

@@ -71,7 +71,7 @@ pub(super) struct Engine {
     end: Instant,
     depth: usize,
     think: Duration,
-    timeout: Duration,
+    timeout_ns: u64,
     started_max: u64,
     places: Vec<Place>,
     /// Connections that can take a request, the longest free first; some may have gone down since.
@@ -84,7 +84,7 @@ pub(super) struct Engine {
     resting: VecDeque<(Instant, Line)>,
     outstanding: usize,
     /// How late the generator was for the queue under way: what it costs whoever waits behind a late start.
-    late: Duration,
+    late_ns: u64,
     pub(super) samples: Samples,
 }
 
@@ -97,7 +97,7 @@ impl Engine {
             end: Instant::ZERO,
             depth: plan.depth,
             think: plan.think,
-            timeout: plan.timeout,
+            timeout_ns: nanos_of(plan.timeout),
             started_max: plan.reconnect_every.unwrap_or(u64::MAX),
             places: (0..lines).map(|_| Place::default()).collect(),
             free: VecDeque::with_capacity(lines),
@@ -105,7 +105,7 @@ impl Engine {
             available_since: Instant::ZERO,
             resting: VecDeque::new(),
             outstanding: 0,
-            late: Duration::ZERO,
+            late_ns: 0,
             samples,
         }
     }
@@ -216,12 +216,12 @@ impl Engine {
     pub(super) fn sent(&mut self, ticket: Ticket, now: Instant, bytes: usize) {
         // A start that was late delays all that wait behind it for a connection, as in Lindley's recursion, but
         // nobody by more than it waited: once the queue is empty nothing of it is left.
-        let waited = now.since(ticket.intended);
-        self.late = now.since(ticket.ready).max(self.late.min(waited));
+        let waited_ns = nanos_between(ticket.intended, now);
+        self.late_ns = nanos_between(ticket.ready, now).max(self.late_ns.min(waited_ns));
         if self.measures(ticket.intended) {
             self.samples.counts.sent.add(1);
             self.samples.counts.sent_bytes.add(bytes as u64);
-            self.samples.send_lag.record(nanos_of(self.late));
+            self.samples.send_lag.record(self.late_ns);
         }
         let place = &mut self.places[ticket.line];
         place.started += 1;
@@ -250,12 +250,12 @@ impl Engine {
         self.outstanding -= 1;
         let seen = seen.max(flight.sent);
         if self.measures(flight.intended) {
-            self.samples.receive_lag.record(nanos_of(now.since(seen)));
+            self.samples.receive_lag.record(nanos_between(seen, now));
             match answer {
                 Answer::Good => {
                     self.samples.counts.answered.add(1);
-                    self.samples.response.record(nanos_of(now.since(flight.intended)));
-                    self.samples.service.record(nanos_of(now.since(flight.sent)));
+                    self.samples.response.record(nanos_between(flight.intended, now));
+                    self.samples.service.record(nanos_between(flight.sent, now));
                 }
                 Answer::Refused(_) => {
                     self.samples.counts.refused.add(1);
@@ -272,8 +272,8 @@ impl Engine {
     /// A failed request counts as one that took the whole time-out: it was not answered, and no percentile may look
     /// better for it.
     fn record_failure(&self, flight: Flight, now: Instant) {
-        self.samples.response.record(nanos_of(now.since(flight.intended).max(self.timeout)));
-        self.samples.service.record(nanos_of(now.since(flight.sent).max(self.timeout)));
+        self.samples.response.record(nanos_between(flight.intended, now).max(self.timeout_ns));
+        self.samples.service.record(nanos_between(flight.sent, now).max(self.timeout_ns));
     }
 
     /// The connection is up.
@@ -309,7 +309,10 @@ impl Engine {
 
     /// Whether the oldest request of this connection is overdue.
     pub(super) fn is_overdue(&self, line: Line, now: Instant) -> bool {
-        self.places[line].in_flight.front().is_some_and(|flight| now.since(flight.sent) >= self.timeout)
+        self.places[line]
+            .in_flight
+            .front()
+            .is_some_and(|flight| nanos_between(flight.sent, now) >= self.timeout_ns)
     }
 
     /// The oldest request of this connection counts as timed out. The connection should go: whose the next answer on
@@ -325,7 +328,7 @@ impl Engine {
 
     /// The run is over at `now`: counts what was never sent, and says how much that is.
     pub(super) fn finish(&mut self, now: Instant) -> u64 {
-        let (end, measure_from, timeout) = (self.end, self.measure_from, self.timeout);
+        let (end, measure_from, timeout_ns) = (self.end, self.measure_from, self.timeout_ns);
         let Some(arrivals) = &mut self.arrivals else { return 0 };
         let (counts, response) = (&self.samples.counts, &self.samples.response);
         let mut unsent = 0;
@@ -333,7 +336,7 @@ impl Engine {
             if intended >= measure_from {
                 unsent += n;
                 counts.unsent.add(n);
-                response.record_n(nanos_of(now.since(intended).max(timeout)), n);
+                response.record_n(nanos_between(intended, now).max(timeout_ns), n);
             }
         });
         unsent
@@ -373,6 +376,11 @@ impl Engine {
         }
         self.available += 1;
     }
+}
+
+/// A [`Duration`] between the two would be taken apart into seconds and put together again, for each message.
+fn nanos_between(earlier: Instant, later: Instant) -> u64 {
+    later.as_nanos().saturating_sub(earlier.as_nanos())
 }
 
 #[cfg(test)]
