@@ -383,6 +383,7 @@ impl<P: Protocol> Handler for Generator<P> {
             }
             _ => {}
         }
+        self.engine.samples.settle();
     }
 }
 

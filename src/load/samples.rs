@@ -25,15 +25,59 @@ pub(super) struct Counts {
     pub(super) outstanding: Gauge,
 }
 
+/// A histogram's writing half that counts equal values that follow each other, as pipelined answers of one read are,
+/// before it records them all at once: a comparison for each, where a record takes 31 instructions.
+#[derive(Debug)]
+pub(super) struct Tally {
+    recorder: Recorder,
+    value: u64,
+    times: u64,
+}
+
+impl Tally {
+    #[inline]
+    pub(super) fn record(&mut self, value: u64) {
+        if value != self.value {
+            self.settle();
+            self.value = value;
+        }
+        self.times += 1;
+    }
+
+    /// Records what was counted. Readers do not see it before.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        if self.times > 0 {
+            self.recorder.record_n(self.value, self.times);
+            self.times = 0;
+        }
+    }
+
+    /// Records at once.
+    pub(super) fn record_n(&self, value: u64, n: u64) {
+        self.recorder.record_n(value, n);
+    }
+}
+
 /// The writing half: belongs to the thread.
 #[derive(Debug)]
 pub(super) struct Samples {
     pub(super) counts: Arc<Counts>,
-    pub(super) response: Recorder,
-    pub(super) service: Recorder,
+    pub(super) response: Tally,
+    pub(super) service: Tally,
     pub(super) connect: Recorder,
-    pub(super) send_lag: Recorder,
-    pub(super) receive_lag: Recorder,
+    pub(super) send_lag: Tally,
+    pub(super) receive_lag: Tally,
+}
+
+impl Samples {
+    /// Makes everything recorded so far visible to readers.
+    #[inline]
+    pub(super) fn settle(&mut self) {
+        [&mut self.response, &mut self.service, &mut self.send_lag, &mut self.receive_lag]
+            .into_iter()
+            .for_each(Tally::settle);
+    }
 }
 
 /// The reading half.
@@ -52,13 +96,14 @@ pub(super) fn samples() -> (Samples, Readers) {
     // The longest that anything can take: warm-up, measured time and time-out together.
     let longest_ns = nanos_of(TIME_MAX * 3);
     let [response, service, connect, send_lag, receive_lag] = [(); 5].map(|()| histogram_up_to(longest_ns));
+    let tally = |recorder| Tally { recorder, value: 0, times: 0 };
     let samples = Samples {
         counts: Arc::clone(&counts),
-        response: response.0,
-        service: service.0,
+        response: tally(response.0),
+        service: tally(service.0),
         connect: connect.0,
-        send_lag: send_lag.0,
-        receive_lag: receive_lag.0,
+        send_lag: tally(send_lag.0),
+        receive_lag: tally(receive_lag.0),
     };
     let readers = Readers {
         counts,

@@ -272,8 +272,8 @@ impl Engine {
     /// A failed request counts as one that took the whole time-out: it was not answered, and no percentile may look
     /// better for it.
     fn record_failure(&self, flight: Flight, now: Instant) {
-        self.samples.response.record(nanos_between(flight.intended, now).max(self.timeout_ns));
-        self.samples.service.record(nanos_between(flight.sent, now).max(self.timeout_ns));
+        self.samples.response.record_n(nanos_between(flight.intended, now).max(self.timeout_ns), 1);
+        self.samples.service.record_n(nanos_between(flight.sent, now).max(self.timeout_ns), 1);
     }
 
     /// The connection is up.
@@ -328,6 +328,7 @@ impl Engine {
 
     /// The run is over at `now`: counts what was never sent, and says how much that is.
     pub(super) fn finish(&mut self, now: Instant) -> u64 {
+        self.samples.settle();
         let (end, measure_from, timeout_ns) = (self.end, self.measure_from, self.timeout_ns);
         let Some(arrivals) = &mut self.arrivals else { return 0 };
         let (counts, response) = (&self.samples.counts, &self.samples.response);

@@ -156,6 +156,7 @@ fn a_late_generator_says_so_and_the_intended_starts_stay() {
         engine.answered(ticket.line, now, now, &Answer::Good);
         now += Duration::from_millis(1);
     }
+    engine.samples.settle();
     let lag = readers.send_lag.snapshot();
     assert_eq!(lag.count(), 1_000);
     assert_within(lag.min(), Duration::from_millis(1_010), 0.01);
@@ -229,6 +230,7 @@ fn a_connection_that_comes_back_makes_nobody_late() {
     engine.line_up(1, now);
     let ticket = engine.ready(now).unwrap();
     engine.sent(ticket, now, 1);
+    engine.samples.settle();
     assert_eq!((ticket.line, readers.send_lag.snapshot().max()), (1, Some(0)));
     assert_eq!(engine.ready(now), None, "the other is still down");
 }
