@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Round trips in a batch, of which the quickest counts: short enough that a busy neighbour spares some.
 const BATCH: usize = 16;
 
-/// How often the machine is looked at for one reference, on two processors in turn.
+/// How often the machine is looked at for one reference.
 const LOOKS: usize = 4;
 
 /// How long a reference measurement takes at most, unless the machine stands still.
@@ -73,33 +73,32 @@ fn memory_bytes(meminfo: &str) -> Option<u64> {
 /// The machine's own speed: the round trip of one byte between two threads that block on a loopback connection, in
 /// nanoseconds.
 ///
-/// Looks four times, on two processors in turn, each time at most `samples` round trips or 50 ms, and takes the
-/// quickest look. Of one look it is the median over the quickest of each batch of 16: what a neighbour does in between
-/// disturbs some round trips of a batch and seldom all. A neighbour on the same physical core slows a whole look down
-/// (3.3 to 5 or 6 us were measured), but seldom four of them on two processors. Both threads share a processor
-/// where they can be told to: left to themselves they sit now on one, now on two, which differs by more than
-/// machines do.
+/// The threads sit on different processors where there are two, as a target and its generator do: what it takes to wake a
+/// sleeping processor was seen to change by 10 us within a minute on a virtual machine, while round trips within
+/// one processor stayed the same. Of four looks, each of at most `samples` round trips or 50 ms, the quickest is taken,
+/// and of one look the median over the quickest of each batch of 16: what a neighbour does in between disturbs some
+/// round trips of a batch and seldom all.
 /// `None` if the connection could not be made or nothing came back in time; a run goes on without.
 #[must_use]
 pub fn reference_round_trip_ns(samples: usize) -> Option<u64> {
     let processors = processors();
     let (first, last) = (*processors.first()?, *processors.last()?);
-    [last, first].iter().cycle().take(LOOKS).filter_map(|processor| look(*processor, samples)).min()
+    (0..LOOKS).filter_map(|_| look(first, last, samples)).min()
 }
 
-/// The round trip on one processor.
-fn look(processor: usize, samples: usize) -> Option<u64> {
+/// The round trip between two processors.
+fn look(first: usize, last: usize, samples: usize) -> Option<u64> {
     let (mut near, mut far) = loopback_pair().ok()?;
     let name = || thread::Builder::new().name("windlass-reference".into());
     let echo = name().spawn(move || {
-        pin_to(processor);
+        pin_to(first);
         let mut byte = [0];
         while far.read_exact(&mut byte).is_ok() && far.write_all(&byte).is_ok() {}
     });
     // A thread of its own asks too, because the caller's processors are not ours to change. When it returns, the
     // other one sees the end of the stream.
     let ask = name().spawn(move || {
-        pin_to(processor);
+        pin_to(last);
         batches(&mut near, samples)
     });
     let (quickest, echoed) = (ask.ok()?.join().ok()?, echo.ok()?.join());
