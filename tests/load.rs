@@ -409,6 +409,25 @@ fn a_target_that_answers_nothing_is_found_out_by_the_time_out() {
 }
 
 #[test]
+fn a_thread_whose_connections_are_left_waiting_does_not_speak_for_the_others() {
+    let seen = AtomicU64::new(0);
+    let address = target(move |mut stream| {
+        // Only the first connection is served.
+        let mut other_end = stream.try_clone().unwrap();
+        match seen.fetch_add(1, Relaxed) {
+            0 => drop(std::io::copy(&mut stream, &mut other_end)),
+            _ => drop(std::io::copy(&mut stream, &mut std::io::sink())),
+        }
+    });
+    let mut plan = plan(&address);
+    (plan.threads, plan.connections) = (2, 2);
+    plan.duration = Duration::from_millis(700);
+    let run = load::run(&plan, echo()).unwrap();
+    assert_eq!((run.outcome, run.failure.as_deref()), (Outcome::Complete, None));
+    assert!(run.totals.answered > 100 && run.totals.failed() > 100, "{:?}", run.totals);
+}
+
+#[test]
 fn a_target_that_speaks_something_else_is_quoted() {
     let address = target(|mut stream| {
         let _ = stream.write_all(b"220 mail.example ESMTP\r\n");

@@ -4,6 +4,8 @@ use super::record::FailureKind;
 use crate::error::{Address, CloseReason};
 use crate::time::Instant;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Kinds that are told apart; more count as "other".
@@ -15,20 +17,37 @@ pub(super) const GONE_MAX: Duration = Duration::from_secs(2);
 /// A target that ends so many connections without ever answering anything well speaks something else.
 const ENDED_UNANSWERED_MAX: u64 = 8;
 
+/// Whether the target has answered any thread of the run, in the warm-up too: a target that answers one and leaves
+/// another waiting speaks the protocol.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    well: AtomicBool,
+    at_all: AtomicBool,
+}
+
+/// Sets a flag that is nearly always set already, without taking its cache line from the other threads for it.
+fn set(flag: &AtomicBool) {
+    if !flag.load(Relaxed) {
+        flag.store(true, Relaxed);
+    }
+}
+
 /// Failures so far.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Faults {
     kinds: BTreeMap<String, u64>,
-    /// Good answers so far, in the warm-up too.
-    good: u64,
-    /// Refusals so far, in the warm-up too.
-    refused: u64,
+    answered: Arc<Answered>,
     ended_unanswered: u64,
     /// Why to stop, once it is clear.
     fatal: Option<String>,
 }
 
 impl Faults {
+    /// No failures yet; `answered` is shared by the threads of a run.
+    pub(super) fn new(answered: Arc<Answered>) -> Faults {
+        Faults { answered, ..Faults::default() }
+    }
+
     pub(super) fn count(&mut self, reason: &str, n: u64) {
         if n == 0 {
             return;
@@ -37,12 +56,13 @@ impl Faults {
         *self.kinds.entry(if known { reason } else { "other" }.to_owned()).or_default() += n;
     }
 
-    pub(super) fn answered_well(&mut self) {
-        self.good += 1;
+    pub(super) fn answered_well(&self) {
+        set(&self.answered.well);
+        set(&self.answered.at_all);
     }
 
     pub(super) fn refused(&mut self, reason: &str, counted: bool) {
-        self.refused += 1;
+        set(&self.answered.at_all);
         self.count(reason, u64::from(counted));
     }
 
@@ -51,7 +71,7 @@ impl Faults {
     pub(super) fn malformed(&mut self, target: &Address, sentence: &str, asked: bool) -> String {
         let reason = format!("malformed answer: {sentence}");
         self.count(&reason, u64::from(!asked));
-        if self.good == 0 {
+        if !self.answered.well.load(Relaxed) {
             self.stop(format!("{target}: {sentence}"));
         }
         reason
@@ -64,7 +84,7 @@ impl Faults {
         }
         self.count(&format!("connection lost: {}", reason.cause().name()), measured as u64);
         self.ended_unanswered += 1;
-        if self.good + self.refused == 0 && self.ended_unanswered >= ENDED_UNANSWERED_MAX {
+        if !self.answered.at_all.load(Relaxed) && self.ended_unanswered >= ENDED_UNANSWERED_MAX {
             self.stop(format!(
                 "{target} ended {ENDED_UNANSWERED_MAX} connections without answering a single request: does it \
                  speak this protocol?"
@@ -75,7 +95,7 @@ impl Faults {
     /// A request was not answered within `timeout`.
     pub(super) fn timed_out(&mut self, target: &Address, timeout: Duration, counted: bool) {
         self.count(&format!("no answer within {timeout:?}"), u64::from(counted));
-        if self.good + self.refused == 0 {
+        if !self.answered.at_all.load(Relaxed) {
             self.stop(format!(
                 "{target} accepts connections but did not answer a single request within {timeout:?}: does it speak \
                  this protocol?"

@@ -80,6 +80,7 @@ impl<P: Protocol> Generator<P> {
         lines: usize,
         prototype: P,
         samples: Samples,
+        faults: Faults,
     ) -> Generator<P> {
         let link =
             |_| Link { conn: None, protocol: prototype.clone(), connect_started: Instant::ZERO, attempts: 0 };
@@ -87,7 +88,7 @@ impl<P: Protocol> Generator<P> {
             target: plan.target.clone(),
             options: connection_options(plan),
             engine: Engine::new(plan, lines, samples),
-            faults: Faults::default(),
+            faults,
             links: (0..lines).map(link).collect(),
             prototype,
             lines: PerConn::new(),
@@ -344,7 +345,7 @@ impl<P: Protocol> Generator<P> {
             }
             if served != Some(ticket.line) {
                 // Or it would leave when the turn ends, after all others of the burst were made.
-                io.flush_now(conn);
+                let _ = io.flush_now(conn);
                 now = io.clock();
                 burst += 1;
             }

@@ -115,7 +115,7 @@ pub fn start<P: Protocol>(plan: &Plan, protocol: P) -> Result<Running, Error> {
     let control = Arc::new(Control::default());
     let (tell, told) = unbounded();
     let (mut threads, mut readers, mut views) = (Vec::new(), Vec::new(), Vec::new());
-    let allowed = processors();
+    let (allowed, answered) = (processors(), Arc::default());
     // All of them before the first thread, which would wait for ever if another reactor could not be made.
     let reactors = (0..plan.threads).map(|_| reactor(plan)).collect::<Result<Vec<_>, _>>()?;
     for (thread, (reactor, view)) in reactors.into_iter().enumerate() {
@@ -123,7 +123,14 @@ pub fn start<P: Protocol>(plan: &Plan, protocol: P) -> Result<Running, Error> {
         let lines = plan.connections / plan.threads + usize::from(thread < plan.connections % plan.threads);
         let worker = Worker {
             reactor,
-            generator: Generator::new(plan, thread, lines, protocol.clone(), mine),
+            generator: Generator::new(
+                plan,
+                thread,
+                lines,
+                protocol.clone(),
+                mine,
+                Faults::new(Arc::clone(&answered)),
+            ),
             plan: plan.clone(),
             thread,
             processor: plan.pin_from.map(|first| allowed[(first + thread) % allowed.len()]),

@@ -228,7 +228,8 @@ impl Io {
 
     /// Since when what this turn serves may have been waiting: when the kernel was last asked and had nothing more. A
     /// thread that was stopped, or turns that were long, show here and in no other time that a turn knows.
-    pub(crate) const fn unseen_since(&self) -> Instant {
+    #[must_use]
+    pub const fn unseen_since(&self) -> Instant {
         self.unseen_since
     }
 

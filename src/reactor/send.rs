@@ -10,7 +10,7 @@ use super::notice::Notice;
 use crate::buffer::OutQueue;
 use crate::collections::{Conn, Handle};
 use crate::conn::{Connection, State, read_stop};
-use crate::error::SendError;
+use crate::error::{SendError, Stale};
 use crate::limits::{CORK_BYTES, DIRECT_SEND_BYTES_MIN, GATHER_SLICES_MAX, SPARE_QUEUES_MAX};
 use crate::time::Instant;
 use bytes::Bytes;
@@ -213,11 +213,15 @@ impl Io {
     }
 
     /// Offers what was sent to a connection to the kernel now, not at the end of the turn: for those who note when
-    /// something left.
-    pub(crate) fn flush_now(&mut self, conn: Conn) {
-        if self.conns.get(conn.handle()).is_some_and(|c| c.dirty) {
+    /// something left. What was sent to the connection being served leaves when the handler returns.
+    ///
+    /// # Errors
+    /// [`Stale`] if the connection is gone.
+    pub fn flush_now(&mut self, conn: Conn) -> Result<(), Stale> {
+        if self.conns.get(conn.handle()).ok_or(Stale)?.dirty {
             self.flush(conn.handle());
         }
+        Ok(())
     }
 
     /// Bytes that wait for the kernel.
