@@ -29,7 +29,7 @@ const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between attempts.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// Requests sent in one go before the reactor looks for answers again.
+/// Requests sent in one go, to others than the connection being served, before the reactor looks for answers again.
 const BURST_MAX: usize = 16;
 
 /// What a protocol may put around a message: the 64 KiB of a request's head in HTTP are the most.
