@@ -255,11 +255,45 @@ pub enum Cause {
     HandlerPanicked,
     /// The system refused something else; the error number says what.
     System,
+    /// The stream ended without the mark that ends it in good order: what came may not be all.
+    Truncated,
+    /// The peer ended the connection during the handshake.
+    HandshakeCut,
+    /// The peer does not speak the protocol that secures this connection: plaintext, most likely.
+    NotSecured,
+    /// No version, cipher suite or key exchange that both ends have.
+    NothingInCommon,
+    /// No application protocol that both ends have.
+    AlpnMismatch,
+    /// The peer's certificate is not for the name that was asked for.
+    CertificateName,
+    /// The peer's certificate is expired or not valid yet.
+    CertificateExpired,
+    /// Nobody whom we trust has issued the peer's certificate.
+    CertificateUnknown,
+    /// The peer's certificate was revoked.
+    CertificateRevoked,
+    /// The peer's certificate is unusable for another reason.
+    CertificateInvalid,
+    /// The peer showed no certificate although one is required.
+    CertificateMissing,
+    /// The peer's key is none of those that are pinned or allowed.
+    KeyNotAllowed,
+    /// The peer refused us; its alert says why.
+    PeerRefused,
+    /// A record or handshake message could not be authenticated: wrong key, or altered on the way.
+    Tampered,
+    /// The peer broke the rules of the protocol that secures this connection, or went beyond its bounds.
+    ProtocolViolation,
+    /// The session has lived as long as it may.
+    SessionExpired,
+    /// The session has sealed as many messages as its key allows.
+    NonceExhausted,
 }
 
 impl Cause {
     /// Every cause, in the order of their numbers.
-    pub const ALL: [Cause; 20] = [
+    pub const ALL: [Cause; 37] = [
         Cause::Closed,
         Cause::Aborted,
         Cause::Shutdown,
@@ -280,6 +314,23 @@ impl Cause {
         Cause::FrameTooLarge,
         Cause::HandlerPanicked,
         Cause::System,
+        Cause::Truncated,
+        Cause::HandshakeCut,
+        Cause::NotSecured,
+        Cause::NothingInCommon,
+        Cause::AlpnMismatch,
+        Cause::CertificateName,
+        Cause::CertificateExpired,
+        Cause::CertificateUnknown,
+        Cause::CertificateRevoked,
+        Cause::CertificateInvalid,
+        Cause::CertificateMissing,
+        Cause::KeyNotAllowed,
+        Cause::PeerRefused,
+        Cause::Tampered,
+        Cause::ProtocolViolation,
+        Cause::SessionExpired,
+        Cause::NonceExhausted,
     ];
 
     /// A short lower-case name, as metrics label it.
@@ -306,6 +357,23 @@ impl Cause {
             Cause::FrameTooLarge => "frame_too_large",
             Cause::HandlerPanicked => "handler_panicked",
             Cause::System => "system",
+            Cause::Truncated => "truncated",
+            Cause::HandshakeCut => "handshake_cut",
+            Cause::NotSecured => "not_secured",
+            Cause::NothingInCommon => "nothing_in_common",
+            Cause::AlpnMismatch => "alpn_mismatch",
+            Cause::CertificateName => "certificate_name",
+            Cause::CertificateExpired => "certificate_expired",
+            Cause::CertificateUnknown => "certificate_unknown",
+            Cause::CertificateRevoked => "certificate_revoked",
+            Cause::CertificateInvalid => "certificate_invalid",
+            Cause::CertificateMissing => "certificate_missing",
+            Cause::KeyNotAllowed => "key_not_allowed",
+            Cause::PeerRefused => "peer_refused",
+            Cause::Tampered => "tampered",
+            Cause::ProtocolViolation => "protocol_violation",
+            Cause::SessionExpired => "session_expired",
+            Cause::NonceExhausted => "nonce_exhausted",
         }
     }
 
@@ -313,20 +381,41 @@ impl Cause {
     #[must_use]
     pub const fn class(self) -> Class {
         match self {
-            Cause::Closed | Cause::Aborted | Cause::Shutdown | Cause::PeerClosed => Class::Orderly,
+            Cause::Closed
+            | Cause::Aborted
+            | Cause::Shutdown
+            | Cause::PeerClosed
+            | Cause::SessionExpired
+            | Cause::NonceExhausted => Class::Orderly,
             Cause::Reset
             | Cause::Refused
             | Cause::Unreachable
             | Cause::PeerVanished
             | Cause::ConnectTimeout
-            | Cause::HandshakeTimeout => Class::Transient,
+            | Cause::HandshakeTimeout
+            | Cause::Truncated
+            | Cause::HandshakeCut
+            | Cause::Tampered => Class::Transient,
             Cause::ReadTimeout
             | Cause::WriteTimeout
             | Cause::IdleTimeout
             | Cause::DeadlineExceeded
             | Cause::DrainTimeout
             | Cause::ShutdownCut => Class::Slow,
-            Cause::AddressUnusable | Cause::FrameTooLarge => Class::Permanent,
+            Cause::AddressUnusable
+            | Cause::FrameTooLarge
+            | Cause::NotSecured
+            | Cause::NothingInCommon
+            | Cause::AlpnMismatch
+            | Cause::CertificateName
+            | Cause::CertificateExpired
+            | Cause::CertificateUnknown
+            | Cause::CertificateRevoked
+            | Cause::CertificateInvalid
+            | Cause::CertificateMissing
+            | Cause::KeyNotAllowed
+            | Cause::PeerRefused
+            | Cause::ProtocolViolation => Class::Permanent,
             Cause::HandlerPanicked => Class::Bug,
             Cause::System => Class::System,
         }
@@ -374,6 +463,29 @@ impl Cause {
             }
             Cause::HandlerPanicked => "the handler panicked while serving it; see the panic message",
             Cause::System => "the system refused",
+            Cause::Truncated => "ended without saying so; what came may be incomplete, do not trust its end",
+            Cause::HandshakeCut => {
+                "ended by the peer during the handshake; check that both ends want the same security and keys"
+            }
+            Cause::NotSecured => "does not speak the protocol asked of it; is this the right port?",
+            Cause::NothingInCommon => "no version, cipher suite or key exchange in common",
+            Cause::AlpnMismatch => "no application protocol in common",
+            Cause::CertificateName => {
+                "its certificate is for another name; check the name that was asked for"
+            }
+            Cause::CertificateExpired => "its certificate is expired or not valid yet; check both clocks",
+            Cause::CertificateUnknown => {
+                "its certificate is from nobody trusted here; add its issuer to the roots"
+            }
+            Cause::CertificateRevoked => "its certificate was revoked",
+            Cause::CertificateInvalid => "its certificate is unusable",
+            Cause::CertificateMissing => "it showed no certificate, and one is required",
+            Cause::KeyNotAllowed => "its key is none of those allowed; check pins and keys",
+            Cause::PeerRefused => "refused by the peer during the handshake or after; its alert says why",
+            Cause::Tampered => "a record could not be authenticated; wrong keys, or altered on the way",
+            Cause::ProtocolViolation => "broke the rules of the protocol that secures the connection",
+            Cause::SessionExpired => "the session has reached its age; reconnect",
+            Cause::NonceExhausted => "the session's key is used up; reconnect",
         }
     }
 }
@@ -417,10 +529,17 @@ pub struct CloseReason {
     pub(crate) cause: Cause,
     pub(crate) peer: Option<Address>,
     pub(crate) errno: Option<i32>,
+    pub(crate) detail: Option<Box<str>>,
     pub(crate) at: Instant,
 }
 
 impl CloseReason {
+    /// Particulars, where a security layer had some to tell: which alert came, which name was expected.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
+
     /// What ended it.
     #[must_use]
     pub const fn cause(&self) -> Cause {
@@ -464,9 +583,10 @@ impl fmt::Display for CloseReason {
             Some(peer) => write!(f, "{peer}: {}", self.cause.sentence())?,
             None => write!(f, "unknown peer: {}", self.cause.sentence())?,
         }
-        match self.errno {
-            Some(errno) => write!(f, " ({})", io::Error::from_raw_os_error(errno)),
-            None => Ok(()),
+        match (self.errno, &self.detail) {
+            (Some(errno), _) => write!(f, " ({})", io::Error::from_raw_os_error(errno)),
+            (None, Some(detail)) => write!(f, " ({detail})"),
+            (None, None) => Ok(()),
         }
     }
 }
@@ -498,13 +618,19 @@ mod tests {
         let peer: Address = "127.0.0.1:9".parse().unwrap();
         for (number, cause) in Cause::ALL.into_iter().enumerate() {
             assert_eq!(cause as usize, number, "Cause::ALL must be in order");
-            let reason = CloseReason { cause, peer: Some(peer.clone()), errno: None, at: Instant::ZERO };
+            let reason =
+                CloseReason { cause, peer: Some(peer.clone()), errno: None, detail: None, at: Instant::ZERO };
             let text = reason.to_string();
             assert!(text.starts_with("127.0.0.1:9: ") && text.ends_with(cause.sentence()), "{text}");
             assert_eq!((reason.class(), reason.recovery()), (cause.class(), cause.recovery()));
         }
-        let reason =
-            CloseReason { cause: Cause::Refused, peer: Some(peer), errno: Some(111), at: Instant::ZERO };
+        let reason = CloseReason {
+            cause: Cause::Refused,
+            peer: Some(peer),
+            errno: Some(111),
+            detail: None,
+            at: Instant::ZERO,
+        };
         assert_eq!(
             reason.to_string(),
             "127.0.0.1:9: refused; check that something listens there, or try another endpoint \

@@ -80,6 +80,11 @@ pub use reactor::{
     KeepError, Listen, Listener, Mailbox, Reactor, Readiness, Released, Report, Running, SendMailError,
     Sender, Sent, Source, Spread, StopAll, Stopper, Timer, Turn, Wait,
 };
+#[cfg(feature = "noise")]
+pub use secure::noise;
+#[cfg(feature = "tls")]
+pub use secure::tls;
+pub use secure::{NoiseSession, Session, TlsSession};
 
 /// The README's programs compile.
 #[cfg(doctest)]

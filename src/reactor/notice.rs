@@ -228,7 +228,9 @@ impl Io {
 
     fn deliver_closed<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
-        let reason = CloseReason { cause: c.cause, peer: c.peer.clone(), errno: c.errno, at: c.since };
+        let detail = c.layer.secured().and_then(|secured| secured.detail.take());
+        let reason =
+            CloseReason { cause: c.cause, peer: c.peer.clone(), errno: c.errno, detail, at: c.since };
         let conn = c.conn(handle);
         self.forget(handle);
         self.call(handler, Event::Closed { conn, reason: &reason });

@@ -1,0 +1,344 @@
+//! The layers of one connection, one or two of them, and what they hold between reads and writes.
+
+use super::{Failure, Opened, Session, Shaken, Then, Transformer};
+use crate::buffer::{Chunk, OutQueue, Pool};
+use crate::error::Cause;
+use crate::time::Instant;
+
+/// What the bytes of a connection pass through.
+#[derive(Debug, Default)]
+pub(crate) enum Layer {
+    /// Nothing: they pass as they are.
+    #[default]
+    Plain,
+    /// One transformer or two.
+    Secured(Box<Secured>),
+}
+
+impl Layer {
+    /// The security, if there is any. Builds that know none compile this, and what hangs on it, to nothing.
+    #[inline]
+    pub(crate) fn secured(&mut self) -> Option<&mut Secured> {
+        match self {
+            Layer::Plain => None,
+            Layer::Secured(secured) => match secured.outer {
+                #[cfg(any(feature = "tls", feature = "noise"))]
+                _ => Some(secured),
+            },
+        }
+    }
+
+    /// Whether bytes pass as they are.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        match self {
+            Layer::Plain => true,
+            Layer::Secured(secured) => match secured.outer {
+                #[cfg(any(feature = "tls", feature = "noise"))]
+                _ => false,
+            },
+        }
+    }
+
+    /// Bytes that were sent but are not sealed yet.
+    #[inline]
+    pub(crate) fn staged_bytes(&self) -> usize {
+        match self {
+            Layer::Plain => 0,
+            Layer::Secured(secured) => secured.staged.len(),
+        }
+    }
+
+    /// Whether the beginning of a record is held.
+    #[inline]
+    pub(crate) fn holds_partial(&self) -> bool {
+        match self {
+            Layer::Plain => false,
+            Layer::Secured(secured) => secured.rest.is_some() || secured.inner_rest.is_some(),
+        }
+    }
+
+    /// When the session has lived as long as it may.
+    #[inline]
+    pub(crate) fn expires_at(&self) -> Instant {
+        match self {
+            Layer::Plain => Instant::FAR_FUTURE,
+            Layer::Secured(secured) => secured.expires_at,
+        }
+    }
+}
+
+/// What a connection is to be secured with. The default is nothing.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Security {
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<super::tls::Wanted>,
+    #[cfg(feature = "noise")]
+    pub(crate) noise: Option<super::noise::Wanted>,
+}
+
+impl Security {
+    /// The layers of a new connection. Cheap: the costly part of a handshake comes with its first step.
+    pub(crate) fn begin(&self) -> Layer {
+        let layers: [Option<Transformer>; 2] = [
+            #[cfg(feature = "tls")]
+            self.tls.as_ref().map(|wanted| Transformer::Tls(wanted.begin())),
+            #[cfg(not(feature = "tls"))]
+            None,
+            #[cfg(feature = "noise")]
+            self.noise.as_ref().map(|wanted| Transformer::Noise(wanted.begin())),
+            #[cfg(not(feature = "noise"))]
+            None,
+        ];
+        match layers {
+            [None, None] => Layer::Plain,
+            [Some(outer), inner] | [inner @ None, Some(outer)] => {
+                Layer::Secured(Box::new(Secured::new(outer, inner)))
+            }
+        }
+    }
+}
+
+/// Buffers of a reactor that sealing and two layers need for the length of a call. Made on first use.
+#[derive(Debug, Default)]
+pub(crate) struct Workspace {
+    /// What must go to the peer; the caller empties it.
+    pub(crate) reply: Vec<u8>,
+    /// Between the outer and the inner layer, on the way in.
+    middle: Vec<u8>,
+    /// The same on the way out.
+    inner_sealed: Vec<u8>,
+    inner_reply: Vec<u8>,
+}
+
+/// The layers of a secured connection.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    outer: Transformer,
+    inner: Option<Transformer>,
+    /// The outer handshake is over.
+    outer_done: bool,
+    /// Waits to be given its turn to shake hands.
+    pub(crate) in_shake_queue: bool,
+    /// The beginning of a record whose end has not come.
+    rest: Option<Chunk>,
+    /// The same of the inner layer.
+    inner_rest: Option<Chunk>,
+    /// What was sent and is sealed with the next flush, or when the handshake is over.
+    pub(crate) staged: OutQueue,
+    expires_at: Instant,
+    /// Particulars of the failure that ends the connection.
+    pub(crate) detail: Option<Box<str>>,
+}
+
+impl Secured {
+    fn new(outer: Transformer, inner: Option<Transformer>) -> Secured {
+        Secured {
+            outer,
+            inner,
+            outer_done: false,
+            in_shake_queue: false,
+            rest: None,
+            inner_rest: None,
+            staged: OutQueue::new(),
+            expires_at: Instant::FAR_FUTURE,
+            detail: None,
+        }
+    }
+
+    /// Whether the handshake must begin before the peer has said anything.
+    pub(crate) fn speaks_first(&mut self) -> bool {
+        self.outer.speaks_first()
+    }
+
+    /// Takes the handshakes as far as `wire` goes; the reply goes to `work`.
+    pub(crate) fn shake(
+        &mut self,
+        now: Instant,
+        wire: &mut [u8],
+        plain: &mut [u8],
+        work: &mut Workspace,
+        pool: &mut Pool,
+    ) -> Result<Shaken, Failure> {
+        let mut shaken = Shaken::default();
+        if !self.outer_done {
+            shaken = self.outer.shake(now, wire, plain, &mut work.reply)?;
+            self.outer_done = shaken.done;
+        }
+        if self.outer_done && self.inner.is_some() {
+            let before = shaken.consumed;
+            shaken = self.shake_inner(now, &mut wire[before..], plain, work, pool)?;
+            shaken.consumed += before;
+        }
+        if shaken.done {
+            let inner = self.inner.as_mut().map_or(Instant::FAR_FUTURE, Transformer::expires_at);
+            self.expires_at = self.outer.expires_at().min(inner);
+        }
+        Ok(shaken)
+    }
+
+    fn shake_inner(
+        &mut self,
+        now: Instant,
+        wire: &mut [u8],
+        plain: &mut [u8],
+        work: &mut Workspace,
+        pool: &mut Pool,
+    ) -> Result<Shaken, Failure> {
+        let (opened, there) = self.open_outer(wire, work, pool);
+        let Some(inner) = self.inner.as_mut() else { return Ok(Shaken::default()) };
+        work.inner_reply.clear();
+        let shaken = inner.shake(now, &mut work.middle[..there], plain, &mut work.inner_reply);
+        let (outer, reply) = (&mut self.outer, &mut work.reply);
+        seal_onto(outer, &work.inner_reply, reply)?;
+        let mut shaken = shaken?;
+        self.inner_rest = store(pool, &work.middle[shaken.consumed..there]);
+        shaken.consumed = opened.consumed;
+        match opened.then {
+            Then::Failed(failure) => Err(failure),
+            Then::Finished if !shaken.done => Err(Failure::new(Cause::HandshakeCut)),
+            _ => Ok(shaken),
+        }
+    }
+
+    /// Opens whole records of the outer layer into the middle, behind what the inner one has not used. Says how
+    /// much is there.
+    fn open_outer(&mut self, wire: &mut [u8], work: &mut Workspace, pool: &mut Pool) -> (Opened, usize) {
+        let rest = self.inner_rest.take();
+        let before = rest.as_ref().map_or(0, Chunk::len);
+        if work.middle.len() < before + wire.len() {
+            work.middle.resize(before + wire.len(), 0);
+        }
+        if let Some(rest) = rest {
+            work.middle[..before].copy_from_slice(rest.filled());
+            pool.put(rest);
+        }
+        let opened = self.outer.open(wire, &mut work.middle[before..], &mut work.reply);
+        let there = before + opened.produced;
+        (opened, there)
+    }
+
+    /// What the handshakes agreed on; forgotten here.
+    pub(crate) fn describe(&mut self) -> Session {
+        let mut session = Session::default();
+        self.outer.describe(&mut session);
+        if let Some(inner) = &mut self.inner {
+            inner.describe(&mut session);
+        }
+        session
+    }
+
+    /// Opens all whole records in `wire` into `plain`, which is at least as long as the wire and what is held of
+    /// the inner layer; the reply goes to `work`.
+    pub(crate) fn open(
+        &mut self,
+        wire: &mut [u8],
+        plain: &mut [u8],
+        work: &mut Workspace,
+        pool: &mut Pool,
+    ) -> Opened {
+        if self.inner.is_none() {
+            return self.outer.open(wire, plain, &mut work.reply);
+        }
+        let (outer, there) = self.open_outer(wire, work, pool);
+        let Some(inner) = self.inner.as_mut() else { return outer };
+        let mut opened = inner.open(&mut work.middle[..there], plain, &mut work.inner_reply);
+        self.inner_rest = store(pool, &work.middle[opened.consumed..there]);
+        opened.consumed = outer.consumed;
+        if matches!(opened.then, Then::More) {
+            opened.then = match outer.then {
+                Then::Finished if self.inner_rest.is_some() => Then::Failed(Failure::new(Cause::Truncated)),
+                then => then,
+            };
+        }
+        opened
+    }
+
+    /// The most bytes that sealing `plain_bytes` in one go takes.
+    pub(crate) fn sealed_bytes_max(&mut self, plain_bytes: usize) -> usize {
+        let inner = self.inner.as_mut().map_or(plain_bytes, |inner| inner.sealed_bytes_max(plain_bytes));
+        self.outer.sealed_bytes_max(inner)
+    }
+
+    /// Seals all of `plain` into `sealed`, which has room for [`Secured::sealed_bytes_max`].
+    pub(crate) fn seal(
+        &mut self,
+        plain: &[u8],
+        sealed: &mut [u8],
+        work: &mut Workspace,
+    ) -> Result<usize, Failure> {
+        let Some(inner) = &mut self.inner else { return self.outer.seal(plain, sealed) };
+        let room = inner.sealed_bytes_max(plain.len());
+        if work.inner_sealed.len() < room {
+            work.inner_sealed.resize(room, 0);
+        }
+        let n = inner.seal(plain, &mut work.inner_sealed)?;
+        self.outer.seal(&work.inner_sealed[..n], sealed)
+    }
+
+    /// Puts the marks that end our side in good order into the reply.
+    pub(crate) fn finish(&mut self, work: &mut Workspace) {
+        if !self.outer_done {
+            return;
+        }
+        if let Some(inner) = &mut self.inner {
+            work.inner_reply.clear();
+            inner.finish(&mut work.inner_reply);
+            if seal_onto(&mut self.outer, &work.inner_reply, &mut work.reply).is_err() {
+                return;
+            }
+        }
+        self.outer.finish(&mut work.reply);
+    }
+
+    /// What the end of the stream means now: `None` if it was to be expected.
+    pub(crate) fn end_of_stream(&mut self) -> Option<Failure> {
+        self.outer.end_of_stream(self.rest.as_ref().map_or(0, Chunk::len))
+    }
+
+    // ---- what is held between reads
+
+    /// Takes what is held of an unfinished record.
+    pub(crate) fn take_rest(&mut self) -> Option<Chunk> {
+        self.rest.take()
+    }
+
+    /// Holds the beginning of a record.
+    pub(crate) fn store_rest(&mut self, pool: &mut Pool, rest: &[u8]) {
+        self.rest = store(pool, rest);
+    }
+
+    /// How much is held of an unfinished record of the inner layer.
+    pub(crate) fn inner_rest_bytes(&self) -> usize {
+        self.inner_rest.as_ref().map_or(0, Chunk::len)
+    }
+
+    /// Gives everything held back to the pool.
+    pub(crate) fn drop_buffers(&mut self, pool: &mut Pool) {
+        for chunk in [self.rest.take(), self.inner_rest.take()].into_iter().flatten() {
+            pool.put(chunk);
+        }
+        self.staged.clear(pool);
+    }
+}
+
+fn store(pool: &mut Pool, rest: &[u8]) -> Option<Chunk> {
+    if rest.is_empty() {
+        return None;
+    }
+    let mut chunk = pool.take(rest.len());
+    chunk.append(rest);
+    Some(chunk)
+}
+
+/// Seals `plain` at the end of `reply`.
+fn seal_onto(outer: &mut Transformer, plain: &[u8], reply: &mut Vec<u8>) -> Result<(), Failure> {
+    if plain.is_empty() {
+        return Ok(());
+    }
+    let before = reply.len();
+    reply.resize(before + outer.sealed_bytes_max(plain.len()), 0);
+    let sealed = outer.seal(plain, &mut reply[before..]);
+    reply.truncate(before + sealed.as_ref().copied().unwrap_or(0));
+    sealed.map(drop)
+}
