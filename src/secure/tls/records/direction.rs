@@ -40,7 +40,8 @@ pub(super) struct Direction {
     key: LessSafeKey,
     iv: Zeroizing<[u8; 12]>,
     suite: Suite,
-    sequence: u64,
+    /// The number of the next record.
+    pub(super) sequence: u64,
 }
 
 impl Direction {

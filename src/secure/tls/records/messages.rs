@@ -28,7 +28,7 @@ pub(super) enum Message<'a> {
 
 /// The beginning of a message whose end has not come. It holds memory only then.
 #[derive(Debug, Default)]
-pub(super) struct Fragment(Vec<u8>);
+pub(super) struct Fragment(pub(super) Vec<u8>);
 
 impl Fragment {
     /// Whether the next record must go on with a message.

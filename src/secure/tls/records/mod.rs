@@ -11,7 +11,13 @@
 
 mod alert;
 mod direction;
+#[cfg(any(test, fuzzing))]
+mod ends;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzz;
 mod messages;
+#[cfg(test)]
+mod tests;
 
 use self::alert::Alert;
 use self::direction::Direction;
