@@ -35,7 +35,9 @@ impl Wanted {
     /// Fails if `name` is neither a DNS name nor an address.
     pub(crate) fn client(tls: &ClientTls, name: &str) -> Result<Wanted, Error> {
         let name_read = backend::server_name(name).ok_or_else(|| {
-            Error::Config(format!("'{name}' is no name for TLS: give a DNS name or an IP address, without port"))
+            Error::Config(format!(
+                "'{name}' is no name for TLS: give a DNS name or an IP address, without port"
+            ))
         })?;
         Ok(Wanted::Client(Arc::new((tls.clone(), name_read))))
     }
@@ -51,3 +53,6 @@ impl Wanted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -97,9 +97,9 @@ fn chain_verifier(
     if !builder.crls.is_empty() {
         verifier = verifier.only_check_end_entity_revocation().enforce_revocation_expiration();
     }
-    verifier
-        .build()
-        .map_err(|error| Error::Config(format!("servers' certificates cannot be checked with these: {error}")))
+    verifier.build().map_err(|error| {
+        Error::Config(format!("servers' certificates cannot be checked with these: {error}"))
+    })
 }
 
 fn add_platform_roots(roots: &mut RootCertStore) -> Result<(), Error> {

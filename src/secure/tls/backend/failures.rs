@@ -45,8 +45,9 @@ fn of_certificate(error: &CertificateError) -> Cause {
 /// below what both ends have is the mark of one too (RFC 8446, section 4.1.3).
 fn of_misbehaviour(error: &PeerMisbehaved) -> Cause {
     match error {
-        PeerMisbehaved::IncorrectBinder
-        | PeerMisbehaved::AttemptedDowngradeToTls12WhenTls13IsSupported => Cause::Tampered,
+        PeerMisbehaved::IncorrectBinder | PeerMisbehaved::AttemptedDowngradeToTls12WhenTls13IsSupported => {
+            Cause::Tampered
+        }
         _ => Cause::ProtocolViolation,
     }
 }

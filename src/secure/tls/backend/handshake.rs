@@ -283,7 +283,8 @@ impl Handshake {
     /// What was agreed on.
     pub(crate) fn session(&mut self) -> TlsSession {
         let state = self.state();
-        let suite = state.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+        let suite =
+            state.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
         let unchecked = self.side.as_ref().is_some_and(|side| !side.asks_for_certificates());
         let certificates = state.peer_certificates().filter(|_| !unchecked).unwrap_or_default();
         TlsSession {
@@ -322,7 +323,12 @@ impl Handshake {
 /// Says nothing of keys.
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handshake({}, {} bytes in)", if self.is_server() { "server" } else { "client" }, self.received)
+        write!(
+            f,
+            "Handshake({}, {} bytes in)",
+            if self.is_server() { "server" } else { "client" },
+            self.received
+        )
     }
 }
 

@@ -16,7 +16,12 @@ pub(super) fn certificates(source: &Pem) -> Result<Vec<CertificateDer<'static>>,
 /// All revocation lists in `source`; at least one.
 pub(super) fn revocation_lists(source: &Pem) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
     let text = source.read("revocation lists")?;
-    all(source, CertificateRevocationListDer::pem_slice_iter(&text), "revocation list", "-----BEGIN X509 CRL-----")
+    all(
+        source,
+        CertificateRevocationListDer::pem_slice_iter(&text),
+        "revocation list",
+        "-----BEGIN X509 CRL-----",
+    )
 }
 
 fn all<T>(
@@ -52,7 +57,9 @@ pub(super) fn certified_key(
         error => broken(key, &error),
     })?;
     let signer = provider.key_provider.load_private_key(der).map_err(|error| {
-        Error::Config(format!("the private key in {key} is of no usable kind: RSA, ECDSA or Ed25519 ({error})"))
+        Error::Config(format!(
+            "the private key in {key} is of no usable kind: RSA, ECDSA or Ed25519 ({error})"
+        ))
     })?;
     let certified = CertifiedKey::new(certificates, signer);
     match certified.keys_match() {
@@ -61,9 +68,7 @@ pub(super) fn certified_key(
             "the private key in {key} does not belong to the first certificate in {chain}: put the server's own \
              certificate first, and give the key it was made with"
         ))),
-        Err(error) => {
-            Err(Error::Config(format!("the first certificate in {chain} cannot be read: {error}")))
-        }
+        Err(error) => Err(Error::Config(format!("the first certificate in {chain} cannot be read: {error}"))),
     }
 }
 
@@ -72,9 +77,9 @@ pub(super) fn roots(sources: &[Pem]) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for source in sources {
         for certificate in certificates(source)? {
-            roots
-                .add(certificate)
-                .map_err(|error| Error::Config(format!("a certificate in {source} cannot be a root: {error}")))?;
+            roots.add(certificate).map_err(|error| {
+                Error::Config(format!("a certificate in {source} cannot be a root: {error}"))
+            })?;
         }
     }
     Ok(roots)

@@ -41,6 +41,8 @@ fn check(provider: &CryptoProvider) -> Result<(), Error> {
     match provider.cipher_suites.iter().map(|suite| suite.suite()).find(|suite| !known(*suite)) {
         None => Ok(()),
         Some(_) if cfg!(feature = "tls12") => Ok(()),
-        Some(suite) => Err(Error::Config(format!("the record layer does not have the cipher suite {suite:?}"))),
+        Some(suite) => {
+            Err(Error::Config(format!("the record layer does not have the cipher suite {suite:?}")))
+        }
     }
 }

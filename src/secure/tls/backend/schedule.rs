@@ -54,7 +54,9 @@ impl fmt::Debug for Schedule {
 }
 
 /// The key of one direction as our record layer wants it.
-pub(super) fn traffic_key((sequence, secrets): (u64, ConnectionTrafficSecrets)) -> Result<TrafficKey, Failure> {
+pub(super) fn traffic_key(
+    (sequence, secrets): (u64, ConnectionTrafficSecrets),
+) -> Result<TrafficKey, Failure> {
     let (suite, key, iv) = match &secrets {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (Suite::Aes128Gcm, key, iv),
         ConnectionTrafficSecrets::Aes256Gcm { key, iv } => (Suite::Aes256Gcm, key, iv),

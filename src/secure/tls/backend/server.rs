@@ -5,10 +5,12 @@ use super::resolver::{ByName, Noting};
 use super::{pem, provider, ticketer, versions};
 use crate::error::Error;
 use crate::limits::TLS_EARLY_SESSIONS_MAX;
+use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier};
-use rustls::ServerConfig;
+use rustls::server::{
+    NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier,
+};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -138,9 +140,9 @@ fn client_verifier(clients: &ClientCertificates) -> Result<Arc<dyn ClientCertVer
     if !clients.required {
         builder = builder.allow_unauthenticated();
     }
-    builder
-        .build()
-        .map_err(|error| Error::Config(format!("clients' certificates cannot be checked with these: {error}")))
+    builder.build().map_err(|error| {
+        Error::Config(format!("clients' certificates cannot be checked with these: {error}"))
+    })
 }
 
 impl fmt::Debug for ServerSide {

@@ -1,7 +1,9 @@
 //! The sessions of a client as rustls stores and takes them.
 
 use rustls::NamedGroup;
-use rustls::client::{ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::client::{
+    ClientSessionMemoryCache, ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
 use rustls::pki_types::ServerName;
 
 /// A bounded store: a few tickets for each server, the server that was added first is forgotten first.

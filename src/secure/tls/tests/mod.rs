@@ -1,0 +1,4 @@
+//! TLS from end to end, without sockets.
+
+mod handshakes;
+mod rig;
