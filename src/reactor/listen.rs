@@ -3,7 +3,8 @@
 use crate::collections::Owner;
 use crate::conn::Options;
 use crate::error::Address;
-use crate::net::Acceptor;
+use crate::net::{Acceptor, Stream};
+use crate::secure::Security;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub struct Listen {
     pub(crate) place: Place,
     pub(crate) options: Option<Options>,
+    pub(crate) security: Security,
     pub(crate) owner: Owner,
     pub(crate) backlog: i32,
     pub(crate) reuse_port: bool,
@@ -72,13 +74,21 @@ impl Listen {
     }
 
     pub(crate) fn new(place: Place) -> Listen {
-        Listen { place, options: None, owner: Owner::APP, backlog: 4096, reuse_port: false, only_v6: true }
+        Listen {
+            place,
+            options: None,
+            security: Security::default(),
+            owner: Owner::APP,
+            backlog: 4096,
+            reuse_port: false,
+            only_v6: true,
+        }
     }
 
-    /// A listener whose place is still to be said.
-    pub(crate) fn at_nothing(options: Option<Options>, owner: Owner) -> Listen {
+    /// A listener in every way like this one, but whose place is still to be said.
+    pub(crate) fn like(&self) -> Listen {
         let place = Place::Address(Address::Unix(std::path::Path::new("").into()));
-        Listen { options, owner, ..Listen::new(place) }
+        Listen { place, options: self.options.clone(), security: self.security.clone(), ..*self }
     }
 
     /// Options of the connections it accepts, instead of the reactor's.
@@ -123,6 +133,7 @@ pub struct Connect {
     pub(crate) to: Address,
     pub(crate) from: Option<Address>,
     pub(crate) options: Option<Options>,
+    pub(crate) security: Security,
     pub(crate) owner: Owner,
 }
 
@@ -131,7 +142,13 @@ impl Connect {
     /// resolved here: that would block the loop.
     #[must_use]
     pub fn to(address: impl Into<Address>) -> Connect {
-        Connect { to: address.into(), from: None, options: None, owner: Owner::APP }
+        Connect {
+            to: address.into(),
+            from: None,
+            options: None,
+            security: Security::default(),
+            owner: Owner::APP,
+        }
     }
 
     /// The local address to connect from.
@@ -153,5 +170,42 @@ impl Connect {
     pub fn owner(mut self, owner: Owner) -> Connect {
         self.owner = owner;
         self
+    }
+}
+
+/// A stream made elsewhere, to be taken over: `Adopt::stream(stream).owner(mine)`.
+#[derive(Debug)]
+pub struct Adopt {
+    pub(crate) stream: Stream,
+    pub(crate) options: Option<Options>,
+    pub(crate) security: Security,
+    pub(crate) owner: Owner,
+}
+
+impl Adopt {
+    /// A connected stream.
+    #[must_use]
+    pub fn stream(stream: impl Into<Stream>) -> Adopt {
+        Adopt { stream: stream.into(), options: None, security: Security::default(), owner: Owner::APP }
+    }
+
+    /// Options instead of the reactor's.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Adopt {
+        self.options = Some(options);
+        self
+    }
+
+    /// Whom the connection belongs to.
+    #[must_use]
+    pub fn owner(mut self, owner: Owner) -> Adopt {
+        self.owner = owner;
+        self
+    }
+}
+
+impl<S: Into<Stream>> From<S> for Adopt {
+    fn from(stream: S) -> Adopt {
+        Adopt::stream(stream)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::{Failure, Opened, Session, Shaken, Then, Transformer};
 use crate::buffer::{Chunk, OutQueue, Pool};
-use crate::error::Cause;
+use crate::error::{Cause, Error};
 use crate::time::Instant;
+use std::sync::Arc;
 
 /// What the bytes of a connection pass through.
 #[derive(Debug, Default)]
@@ -71,6 +72,8 @@ impl Layer {
 /// What a connection is to be secured with. The default is nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Security {
+    /// What was wrong with what was asked for; said when it is to be used.
+    pub(crate) refused: Option<Arc<str>>,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<super::tls::Wanted>,
     #[cfg(feature = "noise")]
@@ -78,8 +81,28 @@ pub(crate) struct Security {
 }
 
 impl Security {
+    /// Whether a connection is to stay plain.
+    pub(crate) fn is_none(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return false;
+        }
+        #[cfg(feature = "noise")]
+        if self.noise.is_some() {
+            return false;
+        }
+        true
+    }
+
+    #[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(unreachable_code))]
     /// The layers of a new connection. Cheap: the costly part of a handshake comes with its first step.
-    pub(crate) fn begin(&self) -> Layer {
+    ///
+    /// # Errors
+    /// [`Error::Config`] with what was wrong with what was asked for.
+    pub(crate) fn begin(&self) -> Result<Layer, Error> {
+        if let Some(refused) = &self.refused {
+            return Err(Error::Config(refused.to_string()));
+        }
         let layers: [Option<Transformer>; 2] = [
             #[cfg(feature = "tls")]
             self.tls.as_ref().map(|wanted| Transformer::Tls(wanted.begin())),
@@ -90,12 +113,12 @@ impl Security {
             #[cfg(not(feature = "noise"))]
             None,
         ];
-        match layers {
+        Ok(match layers {
             [None, None] => Layer::Plain,
             [Some(outer), inner] | [inner @ None, Some(outer)] => {
                 Layer::Secured(Box::new(Secured::new(outer, inner)))
             }
-        }
+        })
     }
 }
 
@@ -118,8 +141,16 @@ pub(crate) struct Secured {
     inner: Option<Transformer>,
     /// The outer handshake is over.
     outer_done: bool,
+    /// The handshake was begun.
+    pub(crate) begun: bool,
+    /// It had its first step.
+    pub(crate) spoke: bool,
     /// Waits to be given its turn to shake hands.
     pub(crate) in_shake_queue: bool,
+    /// What is held may contain whole records: the handshake left it.
+    pub(crate) unopened: bool,
+    /// What is sent can be sealed: from the end of the handshake to that of our side.
+    pub(crate) open: bool,
     /// The beginning of a record whose end has not come.
     rest: Option<Chunk>,
     /// The same of the inner layer.
@@ -137,7 +168,11 @@ impl Secured {
             outer,
             inner,
             outer_done: false,
+            begun: false,
+            spoke: false,
             in_shake_queue: false,
+            unopened: false,
+            open: false,
             rest: None,
             inner_rest: None,
             staged: OutQueue::new(),
@@ -306,11 +341,6 @@ impl Secured {
     /// Holds the beginning of a record.
     pub(crate) fn store_rest(&mut self, pool: &mut Pool, rest: &[u8]) {
         self.rest = store(pool, rest);
-    }
-
-    /// How much is held of an unfinished record of the inner layer.
-    pub(crate) fn inner_rest_bytes(&self) -> usize {
-        self.inner_rest.as_ref().map_or(0, Chunk::len)
     }
 
     /// Gives everything held back to the pool.
