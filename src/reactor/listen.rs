@@ -5,6 +5,10 @@ use crate::conn::Options;
 use crate::error::Address;
 use crate::net::{Acceptor, Stream};
 use crate::secure::Security;
+#[cfg(feature = "noise")]
+use crate::secure::noise::Noise;
+#[cfg(feature = "tls")]
+use crate::secure::tls::{ClientTls, ServerTls};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -207,5 +211,82 @@ impl Adopt {
 impl<S: Into<Stream>> From<S> for Adopt {
     fn from(stream: S) -> Adopt {
         Adopt::stream(stream)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Listen {
+    /// Secures its connections with TLS: [`Event::Opened`](crate::Event::Opened) comes after the handshake, and
+    /// nothing else changes for the handler.
+    #[must_use]
+    pub fn tls(mut self, tls: &ServerTls) -> Listen {
+        self.security.accept_tls(tls);
+        self
+    }
+}
+
+#[cfg(feature = "noise")]
+impl Listen {
+    /// Secures its connections with Noise; together with `tls`, inside it. The two are not bound to each other: see
+    /// [`noise`](crate::noise).
+    #[must_use]
+    pub fn noise(mut self, noise: &Noise) -> Listen {
+        self.security.accept_noise(noise);
+        self
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Connect {
+    /// Secures the connection with TLS. The server's certificate must be for `server_name`, a DNS name or an IP
+    /// address; one that is neither is refused when the reactor is asked to connect.
+    #[must_use]
+    pub fn tls(mut self, tls: &ClientTls, server_name: &str) -> Connect {
+        self.security.connect_tls(tls, server_name);
+        self
+    }
+}
+
+#[cfg(feature = "noise")]
+impl Connect {
+    /// Secures the connection with Noise; together with `tls`, inside it.
+    #[must_use]
+    pub fn noise(mut self, noise: &Noise) -> Connect {
+        self.security.connect_noise(noise);
+        self
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Adopt {
+    /// Secures it with TLS, as the server.
+    #[must_use]
+    pub fn accept_tls(mut self, tls: &ServerTls) -> Adopt {
+        self.security.accept_tls(tls);
+        self
+    }
+
+    /// Secures it with TLS, as the client of a server that is called `server_name`.
+    #[must_use]
+    pub fn connect_tls(mut self, tls: &ClientTls, server_name: &str) -> Adopt {
+        self.security.connect_tls(tls, server_name);
+        self
+    }
+}
+
+#[cfg(feature = "noise")]
+impl Adopt {
+    /// Secures it with Noise, as the responder.
+    #[must_use]
+    pub fn accept_noise(mut self, noise: &Noise) -> Adopt {
+        self.security.accept_noise(noise);
+        self
+    }
+
+    /// Secures it with Noise, as the initiator.
+    #[must_use]
+    pub fn connect_noise(mut self, noise: &Noise) -> Adopt {
+        self.security.connect_noise(noise);
+        self
     }
 }

@@ -282,7 +282,8 @@ impl Io {
         if read > 0 {
             c.active_at = self.now;
             self.metrics.bytes_in.add(read as u64);
-            if c.read_credit != u64::MAX {
+            // Credit is for the application's bytes, and a handshake that stops halfway helps nobody.
+            if c.read_credit != u64::MAX && c.state == State::Open {
                 spend(&mut c.read_credit, &mut c.read_stops, read);
             }
         }

@@ -521,7 +521,9 @@ impl Io {
             }
             let Some(queue) = c.out.as_ref().filter(|queue| !queue.is_empty()) else { break };
             let mut slices = [IoSlice::new(&[]); GATHER_SLICES_MAX];
-            let (offered, written) = if c.write_credit == u64::MAX {
+            // A handshake is not the application's to hold back.
+            let unlimited = c.write_credit == u64::MAX || c.state == State::Securing;
+            let (offered, written) = if unlimited {
                 let filled = queue.gather(&mut slices);
                 let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
                 match &slices[..filled] {
@@ -538,7 +540,7 @@ impl Io {
             };
             match written {
                 Ok(written) => {
-                    if c.write_credit != u64::MAX {
+                    if !unlimited {
                         c.write_credit -= written as u64;
                     }
                     self.note_written(handle, written);

@@ -29,43 +29,39 @@ impl Layer {
         }
     }
 
+    #[inline]
+    fn held(&self) -> Option<&Secured> {
+        match self {
+            Layer::Plain => None,
+            Layer::Secured(secured) => match secured.outer {
+                #[cfg(any(feature = "tls", feature = "noise"))]
+                _ => Some(secured),
+            },
+        }
+    }
+
     /// Whether bytes pass as they are.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        match self {
-            Layer::Plain => true,
-            Layer::Secured(secured) => match secured.outer {
-                #[cfg(any(feature = "tls", feature = "noise"))]
-                _ => false,
-            },
-        }
+        self.held().is_none()
     }
 
     /// Bytes that were sent but are not sealed yet.
     #[inline]
     pub(crate) fn staged_bytes(&self) -> usize {
-        match self {
-            Layer::Plain => 0,
-            Layer::Secured(secured) => secured.staged.len(),
-        }
+        self.held().map_or(0, |secured| secured.staged.len())
     }
 
     /// Whether the beginning of a record is held.
     #[inline]
     pub(crate) fn holds_partial(&self) -> bool {
-        match self {
-            Layer::Plain => false,
-            Layer::Secured(secured) => secured.rest.is_some() || secured.inner_rest.is_some(),
-        }
+        self.held().is_some_and(|secured| secured.rest.is_some() || secured.inner_rest.is_some())
     }
 
     /// When the session has lived as long as it may.
     #[inline]
     pub(crate) fn expires_at(&self) -> Instant {
-        match self {
-            Layer::Plain => Instant::FAR_FUTURE,
-            Layer::Secured(secured) => secured.expires_at,
-        }
+        self.held().map_or(Instant::FAR_FUTURE, |secured| secured.expires_at)
     }
 }
 
@@ -78,6 +74,38 @@ pub(crate) struct Security {
     pub(crate) tls: Option<super::tls::Wanted>,
     #[cfg(feature = "noise")]
     pub(crate) noise: Option<super::noise::Wanted>,
+}
+
+#[cfg(feature = "tls")]
+impl Security {
+    pub(crate) fn accept_tls(&mut self, tls: &super::tls::ServerTls) {
+        self.tls = Some(super::tls::Wanted::server(tls));
+    }
+
+    pub(crate) fn connect_tls(&mut self, tls: &super::tls::ClientTls, server_name: &str) {
+        match super::tls::Wanted::client(tls, server_name) {
+            Ok(wanted) => self.tls = Some(wanted),
+            Err(error) => self.refused = Some(error.to_string().into()),
+        }
+    }
+}
+
+#[cfg(feature = "noise")]
+impl Security {
+    pub(crate) fn accept_noise(&mut self, noise: &super::noise::Noise) {
+        self.want_noise(super::noise::Wanted::accepting(noise));
+    }
+
+    pub(crate) fn connect_noise(&mut self, noise: &super::noise::Noise) {
+        self.want_noise(super::noise::Wanted::connecting(noise));
+    }
+
+    fn want_noise(&mut self, wanted: Result<super::noise::Wanted, Error>) {
+        match wanted {
+            Ok(wanted) => self.noise = Some(wanted),
+            Err(error) => self.refused = Some(error.to_string().into()),
+        }
+    }
 }
 
 impl Security {
