@@ -73,7 +73,7 @@ impl Io {
             return Err(Error::Limit("1,024 listeners of one reactor"));
         }
         let options = self.options_or_default(listen.options.clone())?;
-        listen.security.begin()?;
+        listen.security.check()?;
         let (owner, security) = (listen.owner, listen.security.clone());
         let (acceptor, spread, load, address) = acquire(listen, &options)?;
         if self.reserve.is_none() {
@@ -202,7 +202,7 @@ impl Io {
             state.one_less();
             return socket.reset_on_close();
         }
-        let Ok(layer) = state.security.begin() else { return };
+        let layer = state.security.begin();
         let (owner, options) = (state.owner, Arc::clone(&state.options));
         let Ok(socket) = Acceptor::prepare(socket, &options.socket) else {
             state.one_less();

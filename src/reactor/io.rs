@@ -294,7 +294,7 @@ impl Io {
     /// network or the system has against it comes as `Closed`.
     pub fn connect(&mut self, connect: Connect) -> Result<Conn, Error> {
         let options = self.options_or_default(connect.options)?;
-        let layer = connect.security.begin()?;
+        connect.security.check()?;
         self.check_room_for_one_more()?;
         let dialled = Socket::dial(&connect.to, connect.from.as_ref(), &options.socket);
         self.metrics.connections_attempted.add(1);
@@ -302,7 +302,8 @@ impl Io {
             Dialled::Pending(socket) => (socket, None),
             Dialled::Failed(error) => (Socket::Gone, Some(error)),
         };
-        let mut connection = Connection::new(socket, layer, options, connect.owner, self.now);
+        let mut connection =
+            Connection::new(socket, connect.security.begin(), options, connect.owner, self.now);
         connection.peer = Some(connect.to);
         let handle = self.insert(connection);
         if let Some(error) = refused {
@@ -323,11 +324,11 @@ impl Io {
     pub fn adopt(&mut self, stream: impl Into<Adopt>) -> Result<Conn, Error> {
         let Adopt { stream, options, owner, security } = stream.into();
         let options = self.options_or_default(options)?;
-        let layer = security.begin()?;
+        security.check()?;
         self.check_room_for_one_more()?;
         let socket =
             Socket::adopt(stream, &options.socket).map_err(|e| Error::io("taking over a stream", e))?;
-        let mut connection = Connection::new(socket, layer, options, owner, self.now);
+        let mut connection = Connection::new(socket, security.begin(), options, owner, self.now);
         connection.peer = connection.socket.peer();
         let handle = self.insert(connection);
         if let Err(error) = self.register(handle) {

@@ -122,15 +122,20 @@ impl Security {
         true
     }
 
-    #[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(unreachable_code))]
-    /// The layers of a new connection. Cheap: the costly part of a handshake comes with its first step.
+    /// Whether it can be had.
     ///
     /// # Errors
     /// [`Error::Config`] with what was wrong with what was asked for.
-    pub(crate) fn begin(&self) -> Result<Layer, Error> {
-        if let Some(refused) = &self.refused {
-            return Err(Error::Config(refused.to_string()));
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &self.refused {
+            Some(refused) => Err(Error::Config(refused.to_string())),
+            None => Ok(()),
         }
+    }
+
+    /// The layers of a new connection. Cheap: the costly part of a handshake comes with its first step.
+    #[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(unreachable_code))]
+    pub(crate) fn begin(&self) -> Layer {
         let layers: [Option<Transformer>; 2] = [
             #[cfg(feature = "tls")]
             self.tls.as_ref().map(|wanted| Transformer::Tls(wanted.begin())),
@@ -141,12 +146,12 @@ impl Security {
             #[cfg(not(feature = "noise"))]
             None,
         ];
-        Ok(match layers {
+        match layers {
             [None, None] => Layer::Plain,
             [Some(outer), inner] | [inner @ None, Some(outer)] => {
                 Layer::Secured(Box::new(Secured::new(outer, inner)))
             }
-        })
+        }
     }
 }
 
