@@ -30,6 +30,40 @@ pub const OUT_QUEUE_BYTES_MAX: usize = MIB;
 /// that grew longer, of many small shared parts for instance, gives its list back when it has drained.
 pub const OUT_QUEUE_PARTS_KEPT_MAX: usize = 128;
 
+/// Consecutive TLS records without content. Each costs us a decryption and the peer next to nothing; OpenSSL and
+/// BoringSSL draw the line here too.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_EMPTY_RECORDS_MAX: u8 = 32;
+
+/// TLS key updates of the peer without data between them. Each makes us derive a key; BoringSSL and rustls draw the
+/// line here too.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_KEY_UPDATES_MAX: u8 = 32;
+
+/// Session tickets of a TLS server without data between them. Servers send one or two.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_TICKETS_MAX: u8 = 32;
+
+/// Alerts of one TLS connection that mean nothing: `user_canceled`, which some peers send before they close.
+/// BoringSSL and rustls draw the line here too.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_IDLE_ALERTS_MAX: u8 = 4;
+
+/// A handshake message after the TLS handshake, in bytes, which may come in fragments and is then kept. Only session
+/// tickets are of any length; BoringSSL draws the line here too.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_LATE_MESSAGE_BYTES_MAX: usize = 16 * KIB;
+
+/// Records sealed under one AES-GCM key before we change it. RFC 8446, section 5.5, allows 2^24.5 records of full
+/// length.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_AES_GCM_RECORDS_MAX: u64 = 1 << 24;
+
+/// Records sealed under one ChaCha20-Poly1305 key before we change it. The cipher itself sets no bound (RFC 8446,
+/// section 5.5); the sequence number does, and rustls changes the key at the same distance from its end.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_CHACHA20_RECORDS_MAX: u64 = u64::MAX - 0xffff;
+
 /// Spare 4 KiB chunks that a pool holds for reuse, in bytes. A put beyond that frees the chunk.
 pub const POOL_FREE_SMALL_BYTES_MAX: usize = 4 * MIB;
 

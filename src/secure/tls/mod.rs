@@ -1,5 +1,8 @@
 //! TLS on connections: what users configure it with, and the transformer behind it.
 
+mod keys;
+mod records;
+
 use super::{Failure, Opened, Session, Shaken};
 use crate::time::Instant;
 

@@ -1,0 +1,1 @@
+//! Against stock rustls as the peer.
