@@ -119,3 +119,22 @@ pub(crate) const SHED_AT_ONCE_MAX: usize = 16;
 
 /// Sockets on their way from the accepting core to another.
 pub(crate) const HAND_OFF_MAX: usize = 4096;
+
+/// The longest TLS record, header included: 16 KiB of plaintext and the 256 bytes that TLS 1.3 allows on top of it
+/// (RFC 8446, section 5.2). A longer one is refused by its header, before it is waited for.
+#[cfg(feature = "tls")]
+pub(crate) const TLS_RECORD_BYTES_MAX: usize = 5 + 16 * KIB + 256;
+
+/// Bytes that a TLS handshake may take from the peer: rustls' own bound for one message, and four times what a
+/// chain of certificates usually needs. Early data does not count.
+#[cfg(feature = "tls")]
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 64 * KIB;
+
+/// Servers whose sessions a client keeps by default, for the next connection to each.
+#[cfg(feature = "tls")]
+pub const TLS_SESSIONS_MAX: usize = 1024;
+
+/// Sessions that a server remembers at once for early data. The oldest is forgotten first; who comes back with a
+/// forgotten one makes a full handshake.
+#[cfg(feature = "tls")]
+pub const TLS_EARLY_SESSIONS_MAX: usize = 16_384;

@@ -42,7 +42,7 @@ impl Io {
         c.enter(State::Securing, now);
         let Some(secured) = c.layer.secured().filter(|secured| !secured.begun) else { return };
         secured.begun = true;
-        let speaks_first = secured.speaks_first();
+        let speaks_first = secured.initiator;
         self.securing += 1;
         let readable = c.readable;
         self.watch(handle);
@@ -142,7 +142,7 @@ impl Io {
         self.conns
             .get_mut(handle)
             .and_then(|c| c.layer.secured())
-            .is_some_and(|secured| !secured.spoke && secured.speaks_first())
+            .is_some_and(|secured| !secured.spoke && secured.initiator)
     }
 
     /// The handshakes are over: data may flow, and some may have come with them.
@@ -152,7 +152,7 @@ impl Io {
         let Some(secured) = c.layer.secured() else { return };
         let session = secured.describe();
         secured.open = true;
-        count_handshakes(&self.metrics, &session, secured.speaks_first());
+        count_handshakes(&self.metrics, &session, secured.initiator);
         // What stands behind the handshake counts as readiness: no descriptor will tell of it.
         c.readable |= c.layer.holds_partial();
         self.securing -= 1;

@@ -232,7 +232,7 @@ impl Io {
         let own = c.options.queue.max_bytes.saturating_sub(c.queued() + corked);
         let room = own.min(self.config.buffer_bytes_max.saturating_sub(buffered + corked));
         match c.layer.secured() {
-            Some(secured) => room.saturating_sub(secured.sealed_bytes_max(room) - room),
+            Some(secured) => room.saturating_sub(secured.sealed_bytes_max(room).saturating_sub(room)),
             None => room,
         }
     }
@@ -325,7 +325,7 @@ impl Io {
             return Err(SendError::Closing);
         }
         // A sealed record cannot be taken back: there must be room for it before it is made.
-        let bytes = c.layer.secured().map_or(bytes, |secured| secured.sealed_bytes_max(bytes));
+        let bytes = c.layer.secured().map_or(bytes, |secured| secured.sealed_bytes_max(bytes).max(bytes));
         if bytes > c.options.queue.max_bytes.min(self.config.buffer_bytes_max) {
             return Err(SendError::TooLarge);
         }

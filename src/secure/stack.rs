@@ -174,6 +174,8 @@ pub(crate) struct Secured {
     inner: Option<Transformer>,
     /// The outer handshake is over.
     outer_done: bool,
+    /// We began the handshake, or are to begin it.
+    pub(crate) initiator: bool,
     /// The handshake was begun.
     pub(crate) begun: bool,
     /// It had its first step.
@@ -196,8 +198,10 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
-    fn new(outer: Transformer, inner: Option<Transformer>) -> Secured {
+    fn new(mut outer: Transformer, inner: Option<Transformer>) -> Secured {
+        let initiator = outer.speaks_first();
         Secured {
+            initiator,
             outer,
             inner,
             outer_done: false,
@@ -212,11 +216,6 @@ impl Secured {
             expires_at: Instant::FAR_FUTURE,
             detail: None,
         }
-    }
-
-    /// Whether the handshake must begin before the peer has said anything.
-    pub(crate) fn speaks_first(&mut self) -> bool {
-        self.outer.speaks_first()
     }
 
     /// Takes the handshakes as far as `wire` goes; the reply goes to `work`.

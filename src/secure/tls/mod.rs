@@ -1,58 +1,55 @@
 //! TLS on connections: what users configure it with, and the transformer behind it.
 
+mod backend;
+mod client;
 mod keys;
+mod pem;
 mod records;
+mod server;
+mod sessions;
+mod transformer;
 
-use super::{Failure, Opened, Session, Shaken};
-use crate::time::Instant;
+pub use backend::rustls_0_23;
+pub use client::{ClientTls, ClientTlsBuilder};
+pub use server::{ServerTls, ServerTlsBuilder};
+pub use sessions::Sessions;
+pub(crate) use transformer::TlsTransformer;
 
-/// The TLS layer of one connection.
-#[derive(Debug)]
-pub(crate) struct TlsTransformer;
+use super::Failure;
+use crate::error::Error;
+use backend::{Handshake, Name};
+use std::sync::Arc;
 
 /// What a connection's TLS is to be.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted;
-
-impl Wanted {
-    pub(crate) fn begin(&self) -> TlsTransformer {
-        TlsTransformer
-    }
+pub(crate) enum Wanted {
+    Server(ServerTls),
+    Client(Arc<(ClientTls, Name)>),
 }
 
-#[expect(unused_variables, reason = "the contract stands before its implementation")]
-impl TlsTransformer {
-    pub(crate) fn speaks_first(&self) -> bool {
-        unimplemented!()
+impl Wanted {
+    pub(crate) fn server(tls: &ServerTls) -> Wanted {
+        Wanted::Server(tls.clone())
     }
-    pub(crate) fn shake(
-        &mut self,
-        now: Instant,
-        wire: &mut [u8],
-        plain: &mut [u8],
-        reply: &mut Vec<u8>,
-    ) -> Result<Shaken, Failure> {
-        unimplemented!()
+
+    /// Fails if `name` is neither a DNS name nor an address.
+    pub(crate) fn client(tls: &ClientTls, name: &str) -> Result<Wanted, Error> {
+        let name_read = backend::server_name(name).ok_or_else(|| {
+            Error::Config(format!(
+                "'{name}' is no name for TLS: give a DNS name or an IP address, without port"
+            ))
+        })?;
+        Ok(Wanted::Client(Arc::new((tls.clone(), name_read))))
     }
-    pub(crate) fn describe(&mut self, session: &mut Session) {
-        unimplemented!()
+
+    pub(crate) fn begin(&self) -> TlsTransformer {
+        TlsTransformer::new(self.clone())
     }
-    pub(crate) fn open(&mut self, wire: &mut [u8], plain: &mut [u8], reply: &mut Vec<u8>) -> Opened {
-        unimplemented!()
-    }
-    pub(crate) fn sealed_bytes_max(&self, plain_bytes: usize) -> usize {
-        unimplemented!()
-    }
-    pub(crate) fn seal(&mut self, plain: &[u8], sealed: &mut [u8]) -> Result<usize, Failure> {
-        unimplemented!()
-    }
-    pub(crate) fn finish(&mut self, reply: &mut Vec<u8>) {
-        unimplemented!()
-    }
-    pub(crate) fn end_of_stream(&self, bytes_left: usize) -> Option<Failure> {
-        unimplemented!()
-    }
-    pub(crate) fn expires_at(&self) -> Instant {
-        unimplemented!()
+
+    fn handshake(&self) -> Result<Handshake, Failure> {
+        match self {
+            Wanted::Server(tls) => Handshake::server(tls.current()),
+            Wanted::Client(client) => Handshake::client(client.0.side(), client.1.clone()),
+        }
     }
 }

@@ -1,0 +1,417 @@
+//! One handshake, driven record by record through rustls' machine without buffers.
+//!
+//! rustls is fed whole records, one at a time, so that it never decrypts a byte that belongs to what follows the
+//! handshake: when it is done, the keys go to our own record layer and the rest of the wire is untouched.
+
+use super::super::keys::TrafficKey;
+use super::client::ClientSide;
+use super::schedule::{Schedule, traffic_key};
+use super::server::{ServerSide, take_server_name};
+use super::{failures, hello};
+use crate::error::Cause;
+use crate::limits::{TLS_HANDSHAKE_BYTES_MAX, TLS_RECORD_BYTES_MAX};
+use crate::secure::{Failure, Shaken, TlsSession};
+use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, ReadEarlyData, UnbufferedStatus};
+use rustls::{CommonState, Error, HandshakeKind};
+use std::fmt;
+use std::sync::Arc;
+
+/// Type, version and length, before every record (RFC 8446, section 5.1).
+const HEADER_BYTES: usize = 5;
+
+/// The types of records.
+const ALERT: u8 = 21;
+const HANDSHAKE: u8 = 22;
+const APPLICATION_DATA: u8 = 23;
+
+/// Alerts that we send where rustls cannot be brought to it (RFC 8446, section 6).
+const RECORD_OVERFLOW: u8 = 22;
+const CERTIFICATE_EXPIRED: u8 = 45;
+const BAD_CERTIFICATE: u8 = 42;
+
+/// One end's machine.
+enum Machine {
+    Client(UnbufferedClientConnection),
+    Server(UnbufferedServerConnection),
+}
+
+/// A handshake under way.
+pub(crate) struct Handshake {
+    machine: Machine,
+    /// The server's configuration as it was when the handshake began.
+    side: Option<Arc<ServerSide>>,
+    /// Bytes at the front of the wire that rustls has had but is not done with.
+    fed: usize,
+    /// Bytes that the handshake has taken in all.
+    received: usize,
+    received_max: usize,
+    /// The client may send early data that the server has to skip unread.
+    may_skip: bool,
+    /// A resumed session was found to be still good.
+    resumption_checked: bool,
+    server_name: Option<String>,
+    early_data: bool,
+}
+
+/// What a finished handshake leaves.
+pub(crate) struct Finished {
+    pub(crate) receiving: TrafficKey,
+    pub(crate) sending: TrafficKey,
+    pub(crate) schedule: Schedule,
+}
+
+/// What rustls wants after one of its states was dealt with.
+enum Asks {
+    /// To be asked again.
+    Again,
+    /// The next record, if the handshake is not over.
+    Input,
+    /// Nothing: the peer ended its side.
+    Over,
+}
+
+impl Handshake {
+    pub(crate) fn client(side: &ClientSide, name: ServerName<'static>) -> Result<Handshake, Failure> {
+        let machine = UnbufferedClientConnection::new(side.config(), name).map_err(|e| failures::of(&e))?;
+        Ok(Handshake::new(Machine::Client(machine), None, TLS_HANDSHAKE_BYTES_MAX))
+    }
+
+    pub(crate) fn server(side: Arc<ServerSide>) -> Result<Handshake, Failure> {
+        let machine = UnbufferedServerConnection::new(side.config()).map_err(|e| failures::of(&e))?;
+        let received_max = TLS_HANDSHAKE_BYTES_MAX + side.early_bytes_max();
+        Ok(Handshake::new(Machine::Server(machine), Some(side), received_max))
+    }
+
+    fn new(machine: Machine, side: Option<Arc<ServerSide>>, received_max: usize) -> Handshake {
+        Handshake {
+            machine,
+            side,
+            fed: 0,
+            received: 0,
+            received_max,
+            may_skip: false,
+            resumption_checked: false,
+            server_name: None,
+            early_data: false,
+        }
+    }
+
+    /// Takes the handshake as far as `wire` goes; see [`Transformer::shake`](crate::secure::Transformer::shake).
+    pub(crate) fn step(
+        &mut self,
+        wire: &mut [u8],
+        plain: &mut [u8],
+        reply: &mut Vec<u8>,
+    ) -> Result<Shaken, Failure> {
+        let mut shaken = Shaken::default();
+        let mut end = std::mem::take(&mut self.fed);
+        loop {
+            self.run(wire, end, &mut shaken, plain, reply)?;
+            if shaken.consumed == end && !self.state().is_handshaking() {
+                shaken.done = true;
+                return Ok(shaken);
+            }
+            let pending = end > shaken.consumed;
+            let Some(record) = self.next_record(&wire[end..], reply)? else { break };
+            if self.received == 0 {
+                self.may_skip = self.is_server() && hello::offers_early_data(&wire[end..end + record]);
+            }
+            self.received += record;
+            if self.received > self.received_max {
+                let window = &mut wire[shaken.consumed..end];
+                return Err(self.give_up(window, reply, "the handshake is longer than it may be"));
+            }
+            let encrypted = wire[end] == APPLICATION_DATA;
+            end += record;
+            if encrypted && self.may_skip && !pending {
+                self.run(wire, end, &mut shaken, plain, reply)?;
+                self.skip_unread(&mut shaken, end, record);
+            }
+        }
+        self.fed = end - shaken.consumed;
+        Ok(shaken)
+    }
+
+    /// rustls tries to decrypt early data it has refused and drops what it cannot, but leaves that on the wire, where
+    /// it would try again with each record to come and count it against its budget each time. So it is taken off
+    /// here. A client that has early data refused *and* splits its short Finished over records is mistaken for one
+    /// that sends more of it, and fails.
+    fn skip_unread(&mut self, shaken: &mut Shaken, end: usize, record: usize) {
+        if !self.early_data && self.state().is_handshaking() && shaken.consumed == end - record {
+            shaken.consumed = end;
+        } else {
+            self.may_skip = false;
+        }
+    }
+
+    /// The length of the record at the front, header included; `None` if it is not all there.
+    fn next_record(&mut self, wire: &[u8], reply: &mut Vec<u8>) -> Result<Option<usize>, Failure> {
+        let first = self.received == 0;
+        if first && !looks_like_tls(wire) {
+            return Err(Failure::because(Cause::NotSecured, "what it sent first is not TLS"));
+        }
+        let Some(header) = wire.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+        let record = HEADER_BYTES + usize::from(u16::from_be_bytes([header[3], header[4]]));
+        if record > TLS_RECORD_BYTES_MAX {
+            if first {
+                push_alert(reply, RECORD_OVERFLOW);
+                return Err(Failure::because(Cause::ProtocolViolation, "a record longer than TLS allows"));
+            }
+            return Err(self.give_up(&mut [], reply, "a record longer than TLS allows"));
+        }
+        Ok((wire.len() >= record).then_some(record))
+    }
+
+    /// Lets rustls work on the records it has, until it wants more.
+    fn run(
+        &mut self,
+        wire: &mut [u8],
+        end: usize,
+        shaken: &mut Shaken,
+        plain: &mut [u8],
+        reply: &mut Vec<u8>,
+    ) -> Result<(), Failure> {
+        let reply_before = reply.len();
+        loop {
+            let window = &mut wire[shaken.consumed..end];
+            let early_before = shaken.early;
+            let (discard, asks) = match &mut self.machine {
+                Machine::Client(machine) => {
+                    serve(machine.process_tls_records(window), plain, &mut shaken.early, reply)
+                }
+                Machine::Server(machine) => {
+                    let served = serve(machine.process_tls_records(window), plain, &mut shaken.early, reply);
+                    self.server_name = take_server_name().or(self.server_name.take());
+                    served
+                }
+            };
+            self.early_data |= shaken.early > early_before;
+            self.received -= shaken.early - early_before;
+            shaken.consumed += discard;
+            let asks = match asks {
+                Ok(asks) => asks,
+                Err(error) => {
+                    self.drain_alert(&mut wire[shaken.consumed..end], reply);
+                    return Err(failures::of(&error));
+                }
+            };
+            self.check_resumption(reply, reply_before)?;
+            match asks {
+                Asks::Again => {}
+                Asks::Input => return Ok(()),
+                Asks::Over => return Err(Failure::new(Cause::HandshakeCut)),
+            }
+        }
+    }
+
+    /// rustls takes a resumed client's certificates as they were in the first session. Whether they are still good
+    /// is asked again here, before the answer to the client's hello has left.
+    fn check_resumption(&mut self, reply: &mut Vec<u8>, reply_before: usize) -> Result<(), Failure> {
+        if self.resumption_checked || self.state().handshake_kind() != Some(HandshakeKind::Resumed) {
+            return Ok(());
+        }
+        self.resumption_checked = true;
+        let (Machine::Server(machine), Some(side)) = (&self.machine, &self.side) else { return Ok(()) };
+        side.check_resumed(machine.peer_certificates()).map_err(|error| {
+            let failure = failures::of(&error);
+            reply.truncate(reply_before);
+            let expired = failure.cause == Cause::CertificateExpired;
+            push_alert(reply, if expired { CERTIFICATE_EXPIRED } else { BAD_CERTIFICATE });
+            failure
+        })
+    }
+
+    /// Takes the alert that rustls has ready after an error. Some errors have none.
+    fn drain_alert(&mut self, window: &mut [u8], reply: &mut Vec<u8>) {
+        let (mut nowhere, mut none) = ([0; 0], 0);
+        loop {
+            let (_, asks) = match &mut self.machine {
+                Machine::Client(machine) => {
+                    serve(machine.process_tls_records(window), &mut nowhere, &mut none, reply)
+                }
+                Machine::Server(machine) => {
+                    serve(machine.process_tls_records(window), &mut nowhere, &mut none, reply)
+                }
+            };
+            if !matches!(asks, Ok(Asks::Again)) {
+                return;
+            }
+        }
+    }
+
+    /// Ends a handshake that broke a rule of ours. rustls has no call that sends an alert; the header of a record
+    /// that cannot be makes it send `decode_error`, under whichever key is in force.
+    fn give_up(&mut self, window: &mut [u8], reply: &mut Vec<u8>, why: &'static str) -> Failure {
+        let mut impossible = window.to_vec();
+        impossible.extend_from_slice(&[HANDSHAKE, 3, 3, 0xff, 0xff]);
+        let (mut nowhere, mut none) = ([0; 0], 0);
+        loop {
+            let (_, asks) = match &mut self.machine {
+                Machine::Client(machine) => {
+                    serve(machine.process_tls_records(&mut impossible), &mut nowhere, &mut none, reply)
+                }
+                Machine::Server(machine) => {
+                    serve(machine.process_tls_records(&mut impossible), &mut nowhere, &mut none, reply)
+                }
+            };
+            match asks {
+                Ok(Asks::Again) => {}
+                Ok(_) => break,
+                Err(_) => {
+                    self.drain_alert(&mut impossible, reply);
+                    break;
+                }
+            }
+        }
+        Failure::because(Cause::ProtocolViolation, why)
+    }
+
+    pub(crate) fn is_server(&self) -> bool {
+        matches!(self.machine, Machine::Server(_))
+    }
+
+    fn state(&self) -> &CommonState {
+        match &self.machine {
+            Machine::Client(machine) => machine,
+            Machine::Server(machine) => machine,
+        }
+    }
+
+    /// What was agreed on.
+    pub(crate) fn session(&mut self) -> TlsSession {
+        let state = self.state();
+        let suite =
+            state.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
+        let unchecked = self.side.as_ref().is_some_and(|side| !side.asks_for_certificates());
+        let certificates = state.peer_certificates().filter(|_| !unchecked).unwrap_or_default();
+        TlsSession {
+            version: match state.protocol_version() {
+                Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
+                _ => "TLS 1.3",
+            },
+            cipher_suite: iana_name(suite),
+            key_exchange: state
+                .negotiated_key_exchange_group()
+                .and_then(|group| group.name().as_str())
+                .unwrap_or_default(),
+            alpn: state.alpn_protocol().map(<[u8]>::to_vec),
+            resumed: state.handshake_kind() == Some(HandshakeKind::Resumed),
+            early_data: self.early_data,
+            peer_certificates: certificates.iter().map(|certificate| certificate.to_vec()).collect(),
+            server_name: self.server_name.take(),
+        }
+    }
+
+    /// The keys of a handshake that is done, for our own record layer.
+    pub(crate) fn finish(self) -> Result<Finished, Failure> {
+        let (secrets, schedule) = match self.machine {
+            Machine::Client(machine) => {
+                machine.dangerous_into_kernel_connection().map(|(s, kept)| (s, Schedule::Client(kept)))
+            }
+            Machine::Server(machine) => {
+                machine.dangerous_into_kernel_connection().map(|(s, kept)| (s, Schedule::Server(kept)))
+            }
+        }
+        .map_err(|error| failures::of(&error))?;
+        Ok(Finished { receiving: traffic_key(secrets.rx)?, sending: traffic_key(secrets.tx)?, schedule })
+    }
+}
+
+/// Says nothing of keys.
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Handshake({}, {} bytes in)",
+            if self.is_server() { "server" } else { "client" },
+            self.received
+        )
+    }
+}
+
+/// Where the early data of a connection is, if its end can have any.
+trait EarlyData: Sized {
+    /// Moves what there is to `plain`, from `used` on.
+    fn take(read: ReadEarlyData<'_, '_, Self>, plain: &mut [u8], used: &mut usize) -> Result<(), Error>;
+}
+
+impl EarlyData for ServerConnectionData {
+    fn take(
+        mut read: ReadEarlyData<'_, '_, ServerConnectionData>,
+        plain: &mut [u8],
+        used: &mut usize,
+    ) -> Result<(), Error> {
+        while let Some(record) = read.next_record() {
+            let bytes = record?.payload;
+            let Some(room) = plain.get_mut(*used..*used + bytes.len()) else {
+                return Err(Error::General("early data beyond the room for it".into()));
+            };
+            room.copy_from_slice(bytes);
+            *used += bytes.len();
+        }
+        Ok(())
+    }
+}
+
+/// Servers send none.
+impl EarlyData for ClientConnectionData {
+    fn take(_: ReadEarlyData<'_, '_, Self>, _: &mut [u8], _: &mut usize) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Does what one state of rustls' machine asks for. Says how much of the window is done with.
+fn serve<D: EarlyData>(
+    status: UnbufferedStatus<'_, '_, D>,
+    plain: &mut [u8],
+    early: &mut usize,
+    reply: &mut Vec<u8>,
+) -> (usize, Result<Asks, Error>) {
+    let asks = status.state.and_then(|state| match state {
+        ConnectionState::EncodeTlsData(encode) => encode_onto(encode, reply).map(|()| Asks::Again),
+        ConnectionState::TransmitTlsData(transmit) => {
+            transmit.done();
+            Ok(Asks::Again)
+        }
+        ConnectionState::ReadEarlyData(read) => D::take(read, plain, early).map(|()| Asks::Again),
+        ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) => Ok(Asks::Input),
+        ConnectionState::PeerClosed | ConnectionState::Closed => Ok(Asks::Over),
+        _ => Err(Error::HandshakeNotComplete),
+    });
+    (status.discard, asks)
+}
+
+/// Asked with no room, rustls says how much it needs.
+fn encode_onto<D>(mut encode: EncodeTlsData<'_, D>, reply: &mut Vec<u8>) -> Result<(), Error> {
+    let Err(EncodeError::InsufficientSize(size)) = encode.encode(&mut []) else { return Ok(()) };
+    let before = reply.len();
+    reply.resize(before + size.required_size, 0);
+    encode.encode(&mut reply[before..]).map(drop).map_err(|error| Error::General(error.to_string()))
+}
+
+/// Whether what the peer sends first can be TLS: a handshake record or an alert, of version 3.x. Judged by what is
+/// there, so that a plaintext peer is named at its first byte.
+fn looks_like_tls(wire: &[u8]) -> bool {
+    wire.first().is_none_or(|&kind| matches!(kind, HANDSHAKE | ALERT))
+        && wire.get(1).is_none_or(|&major| major == 3)
+        && wire.get(2).is_none_or(|&minor| minor <= 4)
+}
+
+/// Appends an alert in the clear, which is how it is sent before the answer to the hello.
+fn push_alert(reply: &mut Vec<u8>, alert: u8) {
+    const FATAL: u8 = 2;
+    reply.extend_from_slice(&[ALERT, 3, 3, 0, 2, FATAL, alert]);
+}
+
+/// rustls has names of its own for the suites of TLS 1.3.
+fn iana_name(suite: &'static str) -> &'static str {
+    match suite {
+        "TLS13_AES_128_GCM_SHA256" => "TLS_AES_128_GCM_SHA256",
+        "TLS13_AES_256_GCM_SHA384" => "TLS_AES_256_GCM_SHA384",
+        "TLS13_CHACHA20_POLY1305_SHA256" => "TLS_CHACHA20_POLY1305_SHA256",
+        other => other,
+    }
+}

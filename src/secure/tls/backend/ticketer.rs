@@ -1,0 +1,81 @@
+//! Session tickets that a server can forget: sealed under keys that rotate and are written nowhere.
+
+use crate::error::Error;
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aws_lc_rs::rand;
+use rustls::TicketRotator;
+use rustls::crypto::GetRandomFailed;
+use rustls::server::ProducesTickets;
+use std::sync::Arc;
+
+/// A key's name stands at the front of its tickets, so that one of another key is told apart without a try.
+const NAME_BYTES: usize = 16;
+
+/// Makes and reads tickets for one `lifetime_s`: a key is used for half of it and then kept for the other half.
+pub(super) fn rotating(lifetime_s: u32) -> Result<Arc<dyn ProducesTickets>, Error> {
+    let rotator = TicketRotator::new((lifetime_s / 2).max(1), || Ok(Box::new(Sealer::new()?)));
+    let rotator = rotator.map_err(|error| Error::Config(format!("no key for session tickets: {error}")))?;
+    Ok(Arc::new(rotator))
+}
+
+/// One key. Nonces are random: at the 2^32 tickets that AES-GCM allows with these, twelve hours would need a
+/// hundred thousand handshakes a second.
+struct Sealer {
+    key: LessSafeKey,
+    name: [u8; NAME_BYTES],
+}
+
+impl Sealer {
+    fn new() -> Result<Sealer, GetRandomFailed> {
+        let (mut key, mut name) = (zeroize::Zeroizing::new([0; 32]), [0; NAME_BYTES]);
+        rand::fill(&mut *key).map_err(|_| GetRandomFailed)?;
+        rand::fill(&mut name).map_err(|_| GetRandomFailed)?;
+        let key = UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| GetRandomFailed)?;
+        Ok(Sealer { key: LessSafeKey::new(key), name })
+    }
+}
+
+impl ProducesTickets for Sealer {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    /// The rotator answers this itself.
+    fn lifetime(&self) -> u32 {
+        0
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        let mut nonce = [0; NONCE_LEN];
+        rand::fill(&mut nonce).ok()?;
+        let mut ticket = Vec::with_capacity(NAME_BYTES + NONCE_LEN + plain.len() + AES_256_GCM.tag_len());
+        ticket.extend_from_slice(&self.name);
+        ticket.extend_from_slice(&nonce);
+        ticket.extend_from_slice(plain);
+        let (head, body) = ticket.split_at_mut(NAME_BYTES + NONCE_LEN);
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self.key.seal_in_place_separate_tag(nonce, Aad::from(&head[..NAME_BYTES]), body).ok()?;
+        ticket.extend_from_slice(tag.as_ref());
+        Some(ticket)
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let (name, rest) = ticket.split_at_checked(NAME_BYTES)?;
+        let (nonce, sealed) = rest.split_at_checked(NONCE_LEN)?;
+        if name != self.name {
+            return None;
+        }
+        let mut plain = sealed.to_vec();
+        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+        let bytes = self.key.open_in_place(nonce, Aad::from(name), &mut plain).ok()?.len();
+        plain.truncate(bytes);
+        Some(plain)
+    }
+}
+
+/// Says nothing of the key.
+impl std::fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sealer")
+    }
+}
