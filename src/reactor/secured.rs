@@ -8,12 +8,12 @@
 
 use super::Io;
 use super::event::{Event, Handler};
-use super::receive::ReceiveBuffer;
+use super::receive::{HEADROOM_BYTES, ReceiveBuffer};
 use super::send::Sent;
 use super::serve::{nanos_since, spend};
 use crate::collections::Handle;
 use crate::conn::{State, read_stop};
-use crate::error::SendError;
+use crate::error::{Cause, SendError};
 use crate::limits::{DIRECT_SEND_BYTES_MIN, SEAL_BYTES};
 use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
 use crate::secure::{Failure, Session, Then};
@@ -92,9 +92,13 @@ impl Io {
 
     /// One step of a handshake: reads what is there, answers it, and opens the connection if that was all.
     fn shake<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle, buffer: &mut ReceiveBuffer) {
-        let room = buffer.area().len();
+        // What is left of all this must fit before the next read.
+        let held = self.held_bytes(handle);
+        let room = buffer.area().len().min(HEADROOM_BYTES - held);
         let (before, read) = if self.must_speak(handle) {
             (0, 0)
+        } else if room == 0 {
+            return self.fail_secured(handle, Failure::new(Cause::ProtocolViolation));
         } else {
             match self.read_wire(handle, buffer, room) {
                 Wire::Bytes { before, read } => (before, read),
@@ -135,6 +139,10 @@ impl Io {
             }
         }
         plain.rest_plain();
+    }
+
+    fn held_bytes(&mut self, handle: Handle) -> usize {
+        self.conns.get_mut(handle).and_then(|c| c.layer.secured()).map_or(0, |secured| secured.rest_bytes())
     }
 
     /// Whether the handshake waits for us to begin it.

@@ -360,10 +360,15 @@ impl Secured {
 
     /// What the end of the stream means now: `None` if it was to be expected.
     pub(crate) fn end_of_stream(&mut self) -> Option<Failure> {
-        self.outer.end_of_stream(self.rest.as_ref().map_or(0, Chunk::len))
+        self.outer.end_of_stream(self.rest_bytes())
     }
 
     // ---- what is held between reads
+
+    /// How much is held of an unfinished record.
+    pub(crate) fn rest_bytes(&self) -> usize {
+        self.rest.as_ref().map_or(0, Chunk::len)
+    }
 
     /// Takes what is held of an unfinished record.
     pub(crate) fn take_rest(&mut self) -> Option<Chunk> {
