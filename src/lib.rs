@@ -76,9 +76,9 @@ pub use conn::{Options, Priority, Timeouts};
 pub use error::{Address, Cause, CloseReason, Error, SendError, Stale};
 pub use net::{KeepAlive, SocketOptions, Stream};
 pub use reactor::{
-    Admission, Budgets, Config, Connect, Core, CoreMail, Cores, Event, Handler, Idle, Inbox, Interest, Io,
-    KeepError, Listen, Listener, Mailbox, Reactor, Readiness, Released, Report, Running, SendMailError,
-    Sender, Sent, Source, Spread, StopAll, Stopper, Timer, Turn, Wait,
+    Admission, Adopt, Budgets, Config, Connect, Core, CoreMail, Cores, Event, Handler, Idle, Inbox, Interest,
+    Io, KeepError, Listen, Listener, Mailbox, Reactor, Readiness, ReleaseError, Released, Report, Running,
+    SendMailError, Sender, Sent, Source, Spread, StopAll, Stopper, Timer, Turn, Wait,
 };
 #[cfg(feature = "noise")]
 pub use secure::noise;

@@ -81,6 +81,12 @@ pub const CORK_BYTES: usize = 16 * KIB;
 /// into the cork is cheaper than a system call of its own.
 pub const DIRECT_SEND_BYTES_MIN: usize = 4 * KIB;
 
+/// Plaintext sealed in one go, and written with one call if nothing waits before it: four records of 16 KiB.
+pub(crate) const SEAL_BYTES: usize = 64 * KIB;
+
+/// Connections of a reactor that may be shaking hands at once by default; more are reset when they come.
+pub const HANDSHAKES_MAX: usize = 16_384;
+
 /// Slices offered to the kernel in one gathered write.
 pub(crate) const GATHER_SLICES_MAX: usize = 64;
 

@@ -111,13 +111,21 @@ pub(crate) struct Connection {
     /// Why it is draining or closed.
     pub(crate) cause: Cause,
     pub(crate) errno: Option<i32>,
+    /// `Opened` was delivered, or is about to be.
+    pub(crate) opened: bool,
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, options: Arc<Options>, owner: Owner, now: Instant) -> Connection {
+    pub(crate) fn new(
+        socket: Socket,
+        layer: Layer,
+        options: Arc<Options>,
+        owner: Owner,
+        now: Instant,
+    ) -> Connection {
         Connection {
             socket,
-            layer: Layer::Plain,
+            layer,
             options,
             out: None,
             kept: None,
@@ -147,6 +155,7 @@ impl Connection {
             relend: false,
             cause: Cause::Closed,
             errno: None,
+            opened: false,
         }
     }
 
@@ -177,15 +186,16 @@ impl Connection {
         !self.finishing && matches!(self.state, State::Connecting | State::Securing | State::Open)
     }
 
-    /// Bytes waiting for the kernel.
+    /// Bytes waiting for the kernel, those that are still to be sealed included.
     #[inline]
     pub(crate) fn queued(&self) -> usize {
-        self.out.as_ref().map_or(0, |queue| queue.len())
+        self.out.as_ref().map_or(0, |queue| queue.len() + self.layer.staged_bytes())
     }
 
-    /// Input is owed while a message is unfinished or the application expects an answer.
+    /// Input is owed while a message or a record is unfinished or the application expects an answer.
     pub(crate) fn note_owed(&mut self, now: Instant) {
-        self.owed_since = if self.expecting || self.kept.is_some() { now } else { Instant::FAR_FUTURE };
+        let owed = self.expecting || self.kept.is_some() || self.layer.holds_partial();
+        self.owed_since = if owed { now } else { Instant::FAR_FUTURE };
     }
 
     /// Whether anything of a conversation is under way.
@@ -202,7 +212,11 @@ impl Connection {
             State::Connecting => (after(self.since, timeouts.connect), Cause::ConnectTimeout),
             State::Securing => (after(self.since, timeouts.handshake), Cause::HandshakeTimeout),
             State::Draining => (after(self.since, timeouts.drain), self.cause_at_drain_end()),
-            State::Open => self.open_deadline(timeouts),
+            State::Open => {
+                let expiry = (self.layer.expires_at(), Cause::SessionExpired);
+                let open = self.open_deadline(timeouts);
+                if expiry.0 < open.0 { expiry } else { open }
+            }
             State::Closed => (Instant::FAR_FUTURE, self.cause),
         };
         if total.0 < mine.0 { total } else { mine }
@@ -241,7 +255,7 @@ mod tests {
     use super::*;
 
     fn open_at(now: Instant) -> Connection {
-        let mut c = Connection::new(Socket::Gone, Arc::new(Options::default()), Owner::APP, now);
+        let mut c = Connection::new(Socket::Gone, Layer::Plain, Arc::default(), Owner::APP, now);
         c.enter(State::Open, now);
         c
     }
@@ -250,7 +264,7 @@ mod tests {
     fn each_state_is_under_its_own_deadline() {
         let t = Timeouts::default();
         let s = |secs: u64| Instant::from_millis(secs * 1000);
-        let mut c = Connection::new(Socket::Gone, Arc::new(Options::default()), Owner::APP, s(1));
+        let mut c = Connection::new(Socket::Gone, Layer::Plain, Arc::default(), Owner::APP, s(1));
         assert_eq!(c.deadline(&t), (s(31), Cause::ConnectTimeout));
         c.enter(State::Securing, s(2));
         assert_eq!(c.deadline(&t), (s(12), Cause::HandshakeTimeout));

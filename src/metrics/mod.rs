@@ -28,7 +28,9 @@ mod text;
 pub use counter::{By, Counter, Gauge, Label};
 pub use export::HistogramLog;
 pub use histogram::{HistogramReader, Recorder, histogram, histogram_up_to};
-pub use registry::{AcceptFailure, Budget, CoreCells, CoreMetrics, CoreView, Figures, Refusal};
+pub use registry::{
+    AcceptFailure, Budget, CoreCells, CoreMetrics, CoreView, Figures, HandshakeKind, Refusal,
+};
 pub use report::{CoreSnapshot, Metrics, Snapshot};
 pub use slowest_turn::{SlowestTurn, SlowestTurnCell, TurnWork};
 pub use snapshot::{Bucket, HistogramSnapshot};

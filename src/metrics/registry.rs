@@ -44,6 +44,8 @@ labels! {
         Accepts = "accepts",
         /// Bytes read from one connection.
         Bytes = "bytes",
+        /// Steps of handshakes.
+        Handshakes = "handshakes",
         /// Timers fired.
         Timers = "timers",
         /// Entries of the deadline wheel visited.
@@ -78,6 +80,26 @@ labels! {
         AcceptRate = "accept_rate",
         /// Connections of the reactor: its listeners paused.
         ConnectionsMax = "connections_max",
+        /// Connections that are shaking hands.
+        HandshakesMax = "handshakes_max",
+    }
+}
+
+labels! {
+    /// Handshakes of security layers, by what they were.
+    HandshakeKind {
+        /// A client's full TLS handshake with us.
+        TlsServerFull = "tls_server_full",
+        /// A client resumed a TLS session with us.
+        TlsServerResumed = "tls_server_resumed",
+        /// Our full TLS handshake with a server.
+        TlsClientFull = "tls_client_full",
+        /// We resumed a TLS session with a server.
+        TlsClientResumed = "tls_client_resumed",
+        /// A Noise handshake that the peer began.
+        NoiseResponder = "noise_responder",
+        /// A Noise handshake that we began.
+        NoiseInitiator = "noise_initiator",
     }
 }
 
@@ -144,7 +166,7 @@ macro_rules! figures {
         }
 
         impl CoreMetrics {
-            /// Metrics of the core with that number, all at zero. Takes about 1 KiB; a histogram takes more with
+            /// Metrics of the core with that number, all at zero. Takes about 2 KiB; a histogram takes more with
             /// its first record.
             #[must_use]
             pub fn new(core: usize, started_at: Instant) -> CoreMetrics {
@@ -252,6 +274,10 @@ figures! {
         accept_errors: AcceptFailure,
         /// Connections not admitted, by the bound that was reached.
         admissions_refused: Refusal,
+        /// Handshakes of security layers that succeeded, by kind.
+        handshakes: HandshakeKind,
+        /// Connections that ended while they shook hands, by cause.
+        handshakes_failed: Cause,
     }
     gauges {
         /// Connections that exist.
@@ -272,6 +298,8 @@ figures! {
     histograms {
         /// From `connect` to `Opened`, in nanoseconds.
         connect_latency_nanos = histogram(),
+        /// From the established connection to the end of all its handshakes, in nanoseconds.
+        handshake_latency_nanos = histogram(),
         /// How long a turn worked, in nanoseconds, without its wait.
         turn_latency_nanos = histogram(),
         /// How long after its time a timer fired, in nanoseconds.
@@ -339,7 +367,7 @@ mod tests {
     fn the_hot_cells_fill_one_cache_line() {
         assert_eq!(offset_of!(CoreCells, bytes_in), 0);
         assert_eq!(offset_of!(CoreCells, idle_nanos), 56);
-        assert_eq!((align_of::<CoreCells>(), size_of::<CoreCells>()), (128, 768));
+        assert_eq!((align_of::<CoreCells>(), size_of::<CoreCells>()), (128, 1408));
     }
 
     #[test]
@@ -363,6 +391,7 @@ mod tests {
         check::<Budget>();
         check::<AcceptFailure>();
         check::<Refusal>();
+        check::<HandshakeKind>();
     }
 
     fn some_core(core: usize, scale: u64) -> CoreMetrics {

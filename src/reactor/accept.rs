@@ -19,6 +19,7 @@ use crate::error::{Address, Error};
 use crate::limits::{LISTENERS_MAX, SHED_AT_ONCE_MAX};
 use crate::metrics::{AcceptFailure, Budget, Refusal};
 use crate::net::{AcceptFault, Acceptor, Bind, Socket};
+use crate::secure::Security;
 use crate::time::Instant;
 use rustix::io::Errno;
 use std::os::fd::OwnedFd;
@@ -37,6 +38,7 @@ pub(super) struct ListenerState {
     pub(super) acceptor: Option<Acceptor>,
     pub(super) address: Address,
     pub(super) options: Arc<Options>,
+    security: Security,
     owner: Owner,
     spread: Option<HandOff>,
     load: Option<Arc<Load>>,
@@ -71,7 +73,8 @@ impl Io {
             return Err(Error::Limit("1,024 listeners of one reactor"));
         }
         let options = self.options_or_default(listen.options.clone())?;
-        let owner = listen.owner;
+        listen.security.check()?;
+        let (owner, security) = (listen.owner, listen.security.clone());
         let (acceptor, spread, load, address) = acquire(listen, &options)?;
         if self.reserve.is_none() {
             // Without it a lasting shortage only waits instead of turning anybody away.
@@ -81,6 +84,7 @@ impl Io {
             acceptor,
             address,
             options,
+            security,
             owner,
             spread,
             load,
@@ -188,11 +192,17 @@ impl Io {
     ) {
         let now = self.now;
         let Some(state) = self.listeners.get(listener) else { return };
-        if let Err(refusal) = self.admission.admit(&peer, now) {
+        let admitted = if state.security.is_none() || self.admission.may_shake(self.securing) {
+            self.admission.admit(&peer, now)
+        } else {
+            Err(Refusal::HandshakesMax)
+        };
+        if let Err(refusal) = admitted {
             self.metrics.admissions_refused[refusal].add(1);
             state.one_less();
             return socket.reset_on_close();
         }
+        let layer = state.security.begin();
         let (owner, options) = (state.owner, Arc::clone(&state.options));
         let Ok(socket) = Acceptor::prepare(socket, &options.socket) else {
             state.one_less();
@@ -200,7 +210,7 @@ impl Io {
         };
         self.metrics.connections_accepted.add(1);
         self.work.accepts += 1;
-        let mut connection = Connection::new(socket, options, owner, now);
+        let mut connection = Connection::new(socket, layer, options, owner, now);
         connection.peer = Some(peer.clone());
         connection.listener = Some(listener);
         connection.enter(crate::conn::State::Securing, now);

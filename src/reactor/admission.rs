@@ -37,6 +37,11 @@ impl AdmissionControl {
         self.limits.connections_max.is_none_or(|max| connections < max)
     }
 
+    /// Whether one more connection may begin to shake hands beside `shaking` others.
+    pub(super) fn may_shake(&self, shaking: usize) -> bool {
+        self.limits.handshakes_max.is_none_or(|max| shaking < max)
+    }
+
     /// Lets a connection in, or says which limit it exceeds.
     pub(super) fn admit(&mut self, peer: &Address, now: Instant) -> Result<(), Refusal> {
         let Some(key) = key_of(peer).filter(|_| self.counts_addresses()) else { return Ok(()) };
@@ -111,6 +116,7 @@ mod tests {
 
     fn control(per_address: Option<u32>, rate: Option<u32>) -> AdmissionControl {
         AdmissionControl::new(Admission {
+            handshakes_max: None,
             connections_max: Some(2),
             per_address_max: per_address,
             accepts_per_second_per_address: rate,

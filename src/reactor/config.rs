@@ -57,6 +57,7 @@ impl Config {
             budgets.events,
             budgets.accepts,
             budgets.receive_bytes,
+            budgets.handshakes,
             budgets.timers,
             budgets.deadlines,
             budgets.mail,
@@ -89,6 +90,9 @@ pub struct Budgets {
     pub accepts: usize,
     /// Bytes read per connection. Default: one full receive buffer.
     pub receive_bytes: usize,
+    /// Steps of TLS and Noise handshakes. One takes 50 to 200 us, so this bounds how long a storm of new
+    /// connections keeps an open one waiting; the newest are served first. Default 1.
+    pub handshakes: usize,
     /// Timers fired. Default 256.
     pub timers: usize,
     /// Entries of the deadline wheel visited. Default 512.
@@ -105,6 +109,7 @@ impl Default for Budgets {
             events: limits::EVENTS_MAX,
             accepts: 64,
             receive_bytes: limits::RECEIVE_BUFFER_BYTES,
+            handshakes: 1,
             timers: 256,
             deadlines: 512,
             mail: 1024,
@@ -122,6 +127,8 @@ pub struct Admission {
     pub connections_max: Option<usize>,
     /// Accepted connections from one address; more are reset. Default: none.
     pub per_address_max: Option<u32>,
+    /// Accepted connections whose TLS or Noise handshake is not over; more are reset. Default 16,384.
+    pub handshakes_max: Option<usize>,
     /// Accepts per second from one address, with bursts of one second's worth; more are reset. Default: none.
     pub accepts_per_second_per_address: Option<u32>,
 }
@@ -131,6 +138,7 @@ impl Default for Admission {
         Admission {
             connections_max: Some(1 << 20),
             per_address_max: None,
+            handshakes_max: Some(limits::HANDSHAKES_MAX),
             accepts_per_second_per_address: None,
         }
     }

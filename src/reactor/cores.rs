@@ -524,8 +524,7 @@ fn open_reuse_port(reactors: &mut [Reactor], listen: Listen) -> Result<Vec<Liste
         let Place::Address(address) = &listen.place else {
             return Err(Error::Config("only an address can be shared by SO_REUSEPORT".into()));
         };
-        let again =
-            Listen { place: Place::Address(address.clone()), options: listen.options.clone(), ..listen };
+        let again = Listen { place: Place::Address(address.clone()), ..listen.like() };
         let listener = reactor.io.listen(again)?;
         // Port 0 is whatever the first one got.
         if let Some(address) = reactor.io.listener_address(listener) {
@@ -548,15 +547,14 @@ fn open_handed_off(
         own: Arc::clone(&loads[0]),
         others: senders.iter().cloned().zip(loads[1..].iter().cloned()).collect(),
     };
-    let (options, owner) = (listen.options.clone(), listen.owner);
-    let first =
-        Listen { place: bind(&reactors[0], listen, spread)?, ..Listen::at_nothing(options.clone(), owner) };
+    let like = listen.like();
+    let first = Listen { place: bind(&reactors[0], listen, spread)?, ..like.like() };
     let mut opened = vec![reactors[0].io.listen(first)?];
     let address = reactors[0].io.listener_address(opened[0]).cloned();
     for (reactor, load) in reactors[1..].iter_mut().zip(&loads[1..]) {
         let address = address.clone().ok_or(Error::Limit("the first core lost its listener"))?;
         let place = Place::Elsewhere(address, Arc::clone(load));
-        opened.push(reactor.io.listen(Listen { place, ..Listen::at_nothing(options.clone(), owner) })?);
+        opened.push(reactor.io.listen(Listen { place, ..like.like() })?);
     }
     Ok(opened)
 }

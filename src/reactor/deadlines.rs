@@ -62,7 +62,11 @@ impl Io {
             {
                 c.socket.reset_on_close();
             }
-            self.close_now(handle, cause, None);
+            if cause == Cause::SessionExpired {
+                self.begin_close(handle, cause);
+            } else {
+                self.close_now(handle, cause, None);
+            }
         }
         self.expired = expired;
     }

@@ -2,6 +2,7 @@
 
 use crate::collections::{Conn, Handle, Owner};
 use crate::error::{Address, CloseReason};
+use crate::secure::Session;
 use crate::time::Instant;
 use std::fmt;
 
@@ -28,6 +29,17 @@ pub enum Event<'a> {
     Opened {
         /// The connection.
         conn: Conn,
+        /// What its handshakes agreed on: nothing on a plain connection.
+        session: &'a Session,
+    },
+    /// Bytes that came within a TLS handshake and may be a replay of what somebody else sent before: act on them
+    /// only if doing so twice does no harm. Comes before `Opened`, and only from servers that opted in to early
+    /// data. The bytes cannot be kept.
+    EarlyData {
+        /// The connection.
+        conn: Conn,
+        /// What came.
+        bytes: &'a [u8],
     },
     /// Bytes came. They are lent for the duration of the call; what the handler wants to see again it must
     /// [`keep`](Io::keep).
@@ -94,7 +106,8 @@ impl Event<'_> {
     pub const fn conn(&self) -> Option<Conn> {
         match self {
             Event::Accepted { conn, .. }
-            | Event::Opened { conn }
+            | Event::Opened { conn, .. }
+            | Event::EarlyData { conn, .. }
             | Event::Data { conn, .. }
             | Event::Drained { conn }
             | Event::PeerFinished { conn }

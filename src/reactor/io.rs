@@ -7,7 +7,7 @@ use super::bell::Bell;
 use super::config::{Config, check_options};
 use super::event::{Interest, Listener, Mailbox, Source, Timer};
 use super::handoff::Handed;
-use super::listen::{Connect, Listen};
+use super::listen::{Adopt, Connect, Listen};
 use super::mailbox::{Doorway, Inbox, Sender, mailbox};
 use super::notice::Notice;
 use super::run_queue::RunQueue;
@@ -22,6 +22,7 @@ use crate::error::{Address, Cause, Error, Stale};
 use crate::limits;
 use crate::metrics::{CoreMetrics, CoreView, Refusal, TurnWork};
 use crate::net::{Dialled, Socket, Stream};
+use crate::secure::Workspace;
 use crate::time::{Clock, Instant};
 use std::collections::VecDeque;
 use std::fmt;
@@ -89,6 +90,13 @@ pub struct Io {
     pub(super) asked_at: Instant,
     /// See [`Io::unseen_since`].
     pub(super) unseen_since: Instant,
+    /// Connections in line for a step of their handshake; the newest stands last.
+    pub(super) shake_queue: Vec<Handle>,
+    /// Connections that are shaking hands.
+    pub(super) securing: usize,
+    pub(super) sealing: Workspace,
+    /// Records on their way from the cork or the caller's slice to the socket. Made on first use.
+    pub(super) sealed: Vec<u8>,
     pub(super) work: TurnWork,
     pub(super) metrics: CoreMetrics,
 }
@@ -138,6 +146,27 @@ impl fmt::Display for KeepError {
 }
 
 impl std::error::Error for KeepError {}
+
+/// Why a connection was not let go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// It is gone or closing.
+    Stale,
+    /// It is secured: nobody could go on with it who does not have its keys.
+    Secured,
+}
+
+impl fmt::Display for ReleaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ReleaseError::Stale => "stale handle: the connection is gone or closing",
+            ReleaseError::Secured => "a secured connection cannot leave its reactor: its keys stay here",
+        })
+    }
+}
+
+impl std::error::Error for ReleaseError {}
 
 /// A connection that left the reactor, with what had not been moved yet.
 #[derive(Debug)]
@@ -207,6 +236,10 @@ impl Io {
             ended_at: now,
             asked_at: now,
             unseen_since: now,
+            shake_queue: Vec::new(),
+            securing: 0,
+            sealing: Workspace::default(),
+            sealed: Vec::new(),
             work: TurnWork::default(),
             metrics: CoreMetrics::new(core, now),
             config,
@@ -261,6 +294,7 @@ impl Io {
     /// network or the system has against it comes as `Closed`.
     pub fn connect(&mut self, connect: Connect) -> Result<Conn, Error> {
         let options = self.options_or_default(connect.options)?;
+        connect.security.check()?;
         self.check_room_for_one_more()?;
         let dialled = Socket::dial(&connect.to, connect.from.as_ref(), &options.socket);
         self.metrics.connections_attempted.add(1);
@@ -268,7 +302,8 @@ impl Io {
             Dialled::Pending(socket) => (socket, None),
             Dialled::Failed(error) => (Socket::Gone, Some(error)),
         };
-        let mut connection = Connection::new(socket, options, connect.owner, self.now);
+        let mut connection =
+            Connection::new(socket, connect.security.begin(), options, connect.owner, self.now);
         connection.peer = Some(connect.to);
         let handle = self.insert(connection);
         if let Some(error) = refused {
@@ -280,22 +315,20 @@ impl Io {
     }
 
     /// Takes over a stream made elsewhere. `Opened` follows. Keep no clone of it: closing a descriptor does not
-    /// end what another one still holds open.
+    /// end what another one still holds open. A bare stream is taken with the reactor's options; [`Adopt`] says
+    /// more, such as how to secure it.
     ///
     /// # Errors
-    /// [`Error::Limit`] at `connections_max`, [`Error::Config`] for options that make no sense,
+    /// [`Error::Limit`] at `connections_max`, [`Error::Config`] for options or security that make no sense,
     /// [`Error::Io`] if the system refuses to make it non-blocking or to watch it.
-    pub fn adopt(
-        &mut self,
-        stream: impl Into<Stream>,
-        options: Option<Options>,
-        owner: Owner,
-    ) -> Result<Conn, Error> {
+    pub fn adopt(&mut self, stream: impl Into<Adopt>) -> Result<Conn, Error> {
+        let Adopt { stream, options, owner, security } = stream.into();
         let options = self.options_or_default(options)?;
+        security.check()?;
         self.check_room_for_one_more()?;
-        let socket = Socket::adopt(stream.into(), &options.socket)
-            .map_err(|e| Error::io("taking over a stream", e))?;
-        let mut connection = Connection::new(socket, options, owner, self.now);
+        let socket =
+            Socket::adopt(stream, &options.socket).map_err(|e| Error::io("taking over a stream", e))?;
+        let mut connection = Connection::new(socket, security.begin(), options, owner, self.now);
         connection.peer = connection.socket.peer();
         let handle = self.insert(connection);
         if let Err(error) = self.register(handle) {
@@ -311,15 +344,19 @@ impl Io {
     /// consumed, also those just kept: copy what is to go along.
     ///
     /// # Errors
-    /// [`Stale`] if it is gone or closing already.
-    pub fn release(&mut self, conn: Conn) -> Result<Released, Stale> {
+    /// [`ReleaseError`]: it is gone or closing already, or it is secured, and what its keys know cannot leave with
+    /// it.
+    pub fn release(&mut self, conn: Conn) -> Result<Released, ReleaseError> {
         self.uncork_if(conn.handle());
         if self.cork.is_open_for(conn.handle()) {
             self.cork.shut();
         }
-        let c = self.conns.get_mut(conn.handle()).ok_or(Stale)?;
+        let c = self.conns.get_mut(conn.handle()).ok_or(ReleaseError::Stale)?;
         if matches!(c.state, State::Draining | State::Closed) {
-            return Err(Stale);
+            return Err(ReleaseError::Stale);
+        }
+        if !c.layer.is_plain() {
+            return Err(ReleaseError::Secured);
         }
         // Best effort: a socket that epoll no longer knows leaves nothing behind here.
         let _ = c.socket.deregister(self.poll.registry());
@@ -333,7 +370,7 @@ impl Io {
             None => Vec::new(),
         };
         self.forget(conn.handle());
-        let stream = socket.into_stream().ok_or(Stale)?;
+        let stream = socket.into_stream().ok_or(ReleaseError::Stale)?;
         Ok(Released { stream, unread, unsent })
     }
 

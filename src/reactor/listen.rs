@@ -3,7 +3,12 @@
 use crate::collections::Owner;
 use crate::conn::Options;
 use crate::error::Address;
-use crate::net::Acceptor;
+use crate::net::{Acceptor, Stream};
+use crate::secure::Security;
+#[cfg(feature = "noise")]
+use crate::secure::noise::Noise;
+#[cfg(feature = "tls")]
+use crate::secure::tls::{ClientTls, ServerTls};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +18,7 @@ use std::sync::Arc;
 pub struct Listen {
     pub(crate) place: Place,
     pub(crate) options: Option<Options>,
+    pub(crate) security: Security,
     pub(crate) owner: Owner,
     pub(crate) backlog: i32,
     pub(crate) reuse_port: bool,
@@ -72,13 +78,21 @@ impl Listen {
     }
 
     pub(crate) fn new(place: Place) -> Listen {
-        Listen { place, options: None, owner: Owner::APP, backlog: 4096, reuse_port: false, only_v6: true }
+        Listen {
+            place,
+            options: None,
+            security: Security::default(),
+            owner: Owner::APP,
+            backlog: 4096,
+            reuse_port: false,
+            only_v6: true,
+        }
     }
 
-    /// A listener whose place is still to be said.
-    pub(crate) fn at_nothing(options: Option<Options>, owner: Owner) -> Listen {
+    /// A listener in every way like this one, but whose place is still to be said.
+    pub(crate) fn like(&self) -> Listen {
         let place = Place::Address(Address::Unix(std::path::Path::new("").into()));
-        Listen { options, owner, ..Listen::new(place) }
+        Listen { place, options: self.options.clone(), security: self.security.clone(), ..*self }
     }
 
     /// Options of the connections it accepts, instead of the reactor's.
@@ -123,6 +137,7 @@ pub struct Connect {
     pub(crate) to: Address,
     pub(crate) from: Option<Address>,
     pub(crate) options: Option<Options>,
+    pub(crate) security: Security,
     pub(crate) owner: Owner,
 }
 
@@ -131,7 +146,13 @@ impl Connect {
     /// resolved here: that would block the loop.
     #[must_use]
     pub fn to(address: impl Into<Address>) -> Connect {
-        Connect { to: address.into(), from: None, options: None, owner: Owner::APP }
+        Connect {
+            to: address.into(),
+            from: None,
+            options: None,
+            security: Security::default(),
+            owner: Owner::APP,
+        }
     }
 
     /// The local address to connect from.
@@ -152,6 +173,120 @@ impl Connect {
     #[must_use]
     pub fn owner(mut self, owner: Owner) -> Connect {
         self.owner = owner;
+        self
+    }
+}
+
+/// A stream made elsewhere, to be taken over: `Adopt::stream(stream).owner(mine)`.
+#[derive(Debug)]
+pub struct Adopt {
+    pub(crate) stream: Stream,
+    pub(crate) options: Option<Options>,
+    pub(crate) security: Security,
+    pub(crate) owner: Owner,
+}
+
+impl Adopt {
+    /// A connected stream.
+    #[must_use]
+    pub fn stream(stream: impl Into<Stream>) -> Adopt {
+        Adopt { stream: stream.into(), options: None, security: Security::default(), owner: Owner::APP }
+    }
+
+    /// Options instead of the reactor's.
+    #[must_use]
+    pub fn options(mut self, options: Options) -> Adopt {
+        self.options = Some(options);
+        self
+    }
+
+    /// Whom the connection belongs to.
+    #[must_use]
+    pub fn owner(mut self, owner: Owner) -> Adopt {
+        self.owner = owner;
+        self
+    }
+}
+
+impl<S: Into<Stream>> From<S> for Adopt {
+    fn from(stream: S) -> Adopt {
+        Adopt::stream(stream)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Listen {
+    /// Secures its connections with TLS: [`Event::Opened`](crate::Event::Opened) comes after the handshake, and
+    /// nothing else changes for the handler.
+    #[must_use]
+    pub fn tls(mut self, tls: &ServerTls) -> Listen {
+        self.security.accept_tls(tls);
+        self
+    }
+}
+
+#[cfg(feature = "noise")]
+impl Listen {
+    /// Secures its connections with Noise; together with `tls`, inside it. The two are not bound to each other: see
+    /// [`noise`](crate::noise).
+    #[must_use]
+    pub fn noise(mut self, noise: &Noise) -> Listen {
+        self.security.accept_noise(noise);
+        self
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Connect {
+    /// Secures the connection with TLS. The server's certificate must be for `server_name`, a DNS name or an IP
+    /// address; one that is neither is refused when the reactor is asked to connect.
+    #[must_use]
+    pub fn tls(mut self, tls: &ClientTls, server_name: &str) -> Connect {
+        self.security.connect_tls(tls, server_name);
+        self
+    }
+}
+
+#[cfg(feature = "noise")]
+impl Connect {
+    /// Secures the connection with Noise; together with `tls`, inside it.
+    #[must_use]
+    pub fn noise(mut self, noise: &Noise) -> Connect {
+        self.security.connect_noise(noise);
+        self
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Adopt {
+    /// Secures it with TLS, as the server.
+    #[must_use]
+    pub fn accept_tls(mut self, tls: &ServerTls) -> Adopt {
+        self.security.accept_tls(tls);
+        self
+    }
+
+    /// Secures it with TLS, as the client of a server that is called `server_name`.
+    #[must_use]
+    pub fn connect_tls(mut self, tls: &ClientTls, server_name: &str) -> Adopt {
+        self.security.connect_tls(tls, server_name);
+        self
+    }
+}
+
+#[cfg(feature = "noise")]
+impl Adopt {
+    /// Secures it with Noise, as the responder.
+    #[must_use]
+    pub fn accept_noise(mut self, noise: &Noise) -> Adopt {
+        self.security.accept_noise(noise);
+        self
+    }
+
+    /// Secures it with Noise, as the initiator.
+    #[must_use]
+    pub fn connect_noise(mut self, noise: &Noise) -> Adopt {
+        self.security.connect_noise(noise);
         self
     }
 }

@@ -17,6 +17,7 @@ mod notice;
 pub(crate) mod processors;
 mod receive;
 mod run_queue;
+mod secured;
 mod send;
 mod serve;
 mod signals;
@@ -26,8 +27,8 @@ mod token;
 pub use config::{Admission, Budgets, Config, Idle, Turn, Wait};
 pub use cores::{Core, CoreMail, Cores, Report, Running, Spread, StopAll};
 pub use event::{Event, Handler, Interest, Listener, Mailbox, Readiness, Source, Timer};
-pub use io::{Io, KeepError, Released};
-pub use listen::{Connect, Listen};
+pub use io::{Io, KeepError, ReleaseError, Released};
+pub use listen::{Adopt, Connect, Listen};
 pub use mailbox::{Inbox, SendMailError, Sender};
 pub use send::Sent;
 pub use stop::Stopper;
@@ -190,6 +191,7 @@ impl Reactor {
         io.expire_deadlines();
         io.deliver_mail(handler, rung);
         io.announce_stop(handler);
+        io.shake_hands(handler, &mut buffer);
         io.flush_dirty();
         io.deliver_notices(handler);
         io.flush_dirty();
@@ -350,6 +352,7 @@ impl Io {
         self.mail_waiting
             || self.events_waiting
             || !self.run_queue.is_empty()
+            || !self.shake_queue.is_empty()
             || !self.notices.is_empty()
             || !self.dirty.is_empty()
             || !self.ready_listeners.is_empty()

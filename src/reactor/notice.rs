@@ -58,8 +58,11 @@ impl Io {
         if self.cork.is_open_for(handle) {
             self.cork.shut();
         }
-        if c.state == State::Open && c.out.is_none() && !c.end_sent {
-            self.send_end(handle);
+        if c.state == State::Open && !c.end_sent {
+            self.end_secured(handle);
+            if self.conns.get(handle).is_some_and(|c| c.out.is_none()) {
+                self.send_end(handle);
+            }
         }
         Ok(())
     }
@@ -73,8 +76,9 @@ impl Io {
                 self.close_now(handle, cause, None);
                 return true;
             }
-            State::Open => {}
+            State::Open => self.end_secured(handle),
         }
+        let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { return true };
         c.cause = cause;
         c.enter(State::Draining, now);
         if let Some(kept) = c.kept.take() {
@@ -178,7 +182,13 @@ impl Io {
         if c.state == State::Closed {
             return;
         }
-        let opened = matches!(c.state, State::Open | State::Draining);
+        let opened = c.opened;
+        let securing = c.state == State::Securing && !c.layer.is_plain();
+        if securing {
+            self.metrics.handshakes_failed[cause].add(1);
+            self.left_securing(handle);
+        }
+        let Some(c) = self.conns.get_mut(handle) else { return };
         c.socket = crate::net::Socket::Gone;
         c.cause = cause;
         c.errno = errno;
@@ -247,11 +257,15 @@ impl Io {
         if let Some(kept) = c.kept.take() {
             self.pool.put(kept.chunk);
         }
+        if let Some(secured) = c.layer.secured() {
+            secured.drop_buffers(&mut self.pool);
+        }
         self.relieve_memory();
     }
 
     /// Frees the slot. Listeners that waited for one try again.
     pub(super) fn forget(&mut self, handle: Handle) {
+        self.left_securing(handle);
         self.drop_buffers(handle);
         self.wheel.cancel(handle.index());
         if let Some(c) = self.conns.remove(handle) {

@@ -12,6 +12,8 @@ pub(super) const HEADROOM_BYTES: usize = crate::limits::KEPT_BYTES_MAX;
 thread_local! {
     /// The buffer of this thread while no reactor of it turns.
     static RESTING: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+    /// The buffer of this thread into which records are opened, while it is not used.
+    static RESTING_PLAIN: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
 #[derive(Debug)]
@@ -23,11 +25,26 @@ pub(super) struct ReceiveBuffer {
 impl ReceiveBuffer {
     /// Takes this thread's buffer, or makes one with an area of `area_bytes`.
     pub(super) fn take(area_bytes: usize) -> ReceiveBuffer {
-        let bytes = match RESTING.take() {
+        ReceiveBuffer::reuse(RESTING.take(), area_bytes)
+    }
+
+    fn reuse(resting: Option<Box<[u8]>>, area_bytes: usize) -> ReceiveBuffer {
+        let bytes = match resting {
             Some(bytes) if bytes.len() >= HEADROOM_BYTES + area_bytes => bytes,
             _ => vec![0; HEADROOM_BYTES + area_bytes].into_boxed_slice(),
         };
         ReceiveBuffer { bytes, area_bytes }
+    }
+
+    /// Takes this thread's buffer for what is opened of one read of `read_bytes` and of what was held of
+    /// unfinished records, one for each of two layers.
+    pub(super) fn take_plain(read_bytes: usize) -> ReceiveBuffer {
+        ReceiveBuffer::reuse(RESTING_PLAIN.take(), read_bytes + 2 * HEADROOM_BYTES)
+    }
+
+    /// Leaves the plaintext buffer for the next connection on this thread.
+    pub(super) fn rest_plain(self) {
+        RESTING_PLAIN.set(Some(self.bytes));
     }
 
     /// Leaves the buffer for the next turn on this thread, of whichever reactor.
@@ -44,6 +61,11 @@ impl ReceiveBuffer {
     /// Puts kept bytes right before the area.
     pub(super) fn put_before(&mut self, kept: &[u8]) {
         self.bytes[HEADROOM_BYTES - kept.len()..HEADROOM_BYTES].copy_from_slice(kept);
+    }
+
+    /// What was put before the area, `before` bytes of it, and the `n` bytes read behind that.
+    pub(super) fn wire(&mut self, before: usize, n: usize) -> &mut [u8] {
+        &mut self.bytes[HEADROOM_BYTES - before..HEADROOM_BYTES + n]
     }
 
     /// The last `kept` bytes before the area and the first `n` in it.

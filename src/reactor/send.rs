@@ -7,7 +7,7 @@
 
 use super::Io;
 use super::notice::Notice;
-use crate::buffer::OutQueue;
+use crate::buffer::{OutQueue, Pool};
 use crate::collections::{Conn, Handle};
 use crate::conn::{Connection, State, read_stop};
 use crate::error::{SendError, Stale};
@@ -82,6 +82,15 @@ impl Cork {
         self.bytes.get_mut(self.len..self.len + max)
     }
 
+    /// Takes the buffer out, for a caller that needs the reactor as well; [`Cork::put_bytes`] follows.
+    pub(super) fn take_bytes(&mut self) -> Box<[u8]> {
+        std::mem::take(&mut self.bytes)
+    }
+
+    pub(super) fn put_bytes(&mut self, bytes: Box<[u8]>) {
+        self.bytes = bytes;
+    }
+
     fn make(&mut self) {
         if self.bytes.is_empty() {
             self.bytes = vec![0; CORK_BYTES].into_boxed_slice();
@@ -131,6 +140,9 @@ impl Io {
         self.uncork_if(handle);
         self.admit(handle, total)?;
         self.metrics.messages_out.add(1);
+        if self.is_secured(handle) {
+            return self.send_secured(handle, parts, total);
+        }
         if total >= DIRECT_SEND_BYTES_MIN && self.may_write_now(handle) {
             return self.write_through(handle, parts, total);
         }
@@ -150,6 +162,9 @@ impl Io {
         self.uncork_if(handle);
         self.admit(handle, bytes.len())?;
         self.metrics.messages_out.add(1);
+        if self.is_secured(handle) {
+            return self.send_secured(handle, &[bytes], bytes.len());
+        }
         let mut rest = bytes.clone();
         // What is queued must leave first; the flush then offers both in one write.
         let nothing_queued = self.conns.get(handle).is_some_and(|c| c.out.is_none());
@@ -194,22 +209,32 @@ impl Io {
         self.uncork_if(handle);
         self.admit(handle, bytes_max)?;
         self.metrics.messages_out.add(1);
-        self.enqueue(handle, |queue, pool| {
+        let fill = |queue: &mut OutQueue, pool: &mut Pool| {
             let n = encode(queue.spare(pool, bytes_max));
             assert!(n <= bytes_max, "encode claims {n} bytes of at most {bytes_max}");
             queue.commit(pool, n);
-        });
+        };
+        if self.is_secured(handle) {
+            self.stage(handle, fill);
+        } else {
+            self.enqueue(handle, fill);
+        }
         Ok(self.level(handle))
     }
 
     /// How many bytes a send would take now. Asking does not arm `Drained`: that comes after a send answered
     /// `Backlogged` or `Full`.
     #[must_use]
-    pub fn room(&self, conn: Conn) -> usize {
-        let Some(c) = self.conns.get(conn.handle()).filter(|c| c.may_send()) else { return 0 };
+    pub fn room(&mut self, conn: Conn) -> usize {
+        let buffered = self.buffered_bytes();
+        let Some(c) = self.conns.get_mut(conn.handle()).filter(|c| c.may_send()) else { return 0 };
         let corked = if self.cork.open_for == Some(conn.handle()) { self.cork.len } else { 0 };
         let own = c.options.queue.max_bytes.saturating_sub(c.queued() + corked);
-        own.min(self.config.buffer_bytes_max.saturating_sub(self.buffered_bytes() + corked))
+        let room = own.min(self.config.buffer_bytes_max.saturating_sub(buffered + corked));
+        match c.layer.secured() {
+            Some(secured) => room.saturating_sub(secured.sealed_bytes_max(room).saturating_sub(room)),
+            None => room,
+        }
     }
 
     /// Offers what was sent to a connection to the kernel now, not at the end of the turn: for those who note when
@@ -265,6 +290,9 @@ impl Io {
         if c.state != State::Open {
             return;
         }
+        if !c.layer.is_plain() {
+            return self.uncork_secured(handle, len);
+        }
         match c.socket.write(&self.cork.bytes[..len]) {
             Ok(written) => {
                 c.active_at = self.now;
@@ -296,6 +324,8 @@ impl Io {
         if !c.may_send() {
             return Err(SendError::Closing);
         }
+        // A sealed record cannot be taken back: there must be room for it before it is made.
+        let bytes = c.layer.secured().map_or(bytes, |secured| secured.sealed_bytes_max(bytes).max(bytes));
         if bytes > c.options.queue.max_bytes.min(self.config.buffer_bytes_max) {
             return Err(SendError::TooLarge);
         }
@@ -380,7 +410,7 @@ impl Io {
     }
 
     /// One write of all `parts`; says how many bytes the kernel took. An error closes the connection.
-    fn write_once(&mut self, handle: Handle, parts: &[&[u8]]) -> Result<usize, SendError> {
+    pub(super) fn write_once(&mut self, handle: Handle, parts: &[&[u8]]) -> Result<usize, SendError> {
         let c = self.conns.get_mut(handle).ok_or(SendError::Stale)?;
         let written = if let [one] = parts {
             c.socket.write(one)
@@ -418,7 +448,7 @@ impl Io {
     }
 
     /// Queues bytes that were not offered to the kernel yet.
-    fn enqueue(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool)) {
+    pub(super) fn enqueue(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut Pool)) {
         let was_empty = self.conns.get(handle).is_some_and(|c| c.queued() == 0 || c.dirty);
         self.store(handle, fill);
         if was_empty {
@@ -428,16 +458,12 @@ impl Io {
     }
 
     /// Queues what the kernel did not take; its next writable event goes on from there.
-    fn enqueue_refused(
-        &mut self,
-        handle: Handle,
-        fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool),
-    ) {
+    pub(super) fn enqueue_refused(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut Pool)) {
         self.store(handle, fill);
         self.watch(handle);
     }
 
-    fn store(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut crate::buffer::Pool)) {
+    fn store(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut Pool)) {
         if self.cork.is_open_for(handle) {
             // What the handler sends from now on must queue up behind this.
             self.cork.shut();
@@ -449,7 +475,7 @@ impl Io {
         let shared_before = queue.shared_bytes();
         fill(queue, &mut self.pool);
         self.shared_bytes = self.shared_bytes + queue.shared_bytes() - shared_before;
-        if queue.is_empty() {
+        if queue.is_empty() && c.layer.staged_bytes() == 0 {
             recycle(&mut self.spare_queues, c);
             return;
         }
@@ -470,7 +496,7 @@ impl Io {
     }
 
     /// Compares the queue with its high watermark.
-    fn level(&mut self, handle: Handle) -> Sent {
+    pub(super) fn level(&mut self, handle: Handle) -> Sent {
         let Some(c) = self.conns.get_mut(handle) else { return Sent::Flowing };
         if c.queued() <= c.options.queue.high_bytes {
             return Sent::Flowing;
@@ -484,15 +510,20 @@ impl Io {
 
     /// Offers the whole queue to the kernel, until it refuses or nothing is left.
     pub(super) fn flush(&mut self, handle: Handle) {
+        if self.is_secured(handle) {
+            self.seal_staged(handle);
+        }
         loop {
             let Some(c) = self.conns.get_mut(handle) else { return };
             c.dirty = false;
-            if !matches!(c.state, State::Open | State::Draining) {
+            if !matches!(c.state, State::Securing | State::Open | State::Draining) {
                 return;
             }
             let Some(queue) = c.out.as_ref().filter(|queue| !queue.is_empty()) else { break };
             let mut slices = [IoSlice::new(&[]); GATHER_SLICES_MAX];
-            let (offered, written) = if c.write_credit == u64::MAX {
+            // A handshake is not the application's to hold back.
+            let unlimited = c.write_credit == u64::MAX || c.state == State::Securing;
+            let (offered, written) = if unlimited {
                 let filled = queue.gather(&mut slices);
                 let offered: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
                 match &slices[..filled] {
@@ -509,7 +540,7 @@ impl Io {
             };
             match written {
                 Ok(written) => {
-                    if c.write_credit != u64::MAX {
+                    if !unlimited {
                         c.write_credit -= written as u64;
                     }
                     self.note_written(handle, written);

@@ -10,6 +10,7 @@ use crate::collections::{Conn, Handle};
 use crate::conn::{State, read_stop};
 use crate::error::Cause;
 use crate::metrics::Budget;
+use crate::secure::Session;
 use crate::time::Instant;
 use rustix::io::Errno;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -149,7 +150,15 @@ impl Io {
                     self.receive_off_path(handler, handle, buffer);
                 }
             }
-            State::Connecting | State::Securing | State::Closed => {}
+            State::Securing => {
+                if reported.writable && c.out.is_some() {
+                    self.flush(handle);
+                }
+                if self.conns.get(handle).is_some_and(|c| c.readable) {
+                    self.queue_to_shake(handle);
+                }
+            }
+            State::Connecting | State::Closed => {}
             State::Draining => {
                 if reported.writable && c.out.is_some() {
                     self.flush(handle);
@@ -207,17 +216,36 @@ impl Io {
         self.open(handler, handle);
     }
 
-    /// The socket is connected: shake hands (the plain layer has nothing to shake), then data may flow.
+    /// The socket is connected: data may flow, unless there are layers that must shake hands before.
     pub(super) fn open<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
-        let now = self.now;
-        let Some(c) = self.conns.get_mut(handle) else { return };
+        let Some(c) = self.conns.get(handle) else { return };
         if !matches!(c.state, State::Connecting | State::Securing) {
             return;
         }
-        c.enter(State::Securing, now);
+        if c.layer.is_plain() {
+            self.become_open(handler, handle, &Session::PLAIN);
+        } else {
+            self.secure(handle);
+        }
+    }
+
+    /// Data may flow.
+    pub(super) fn become_open<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        session: &Session,
+    ) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return };
         c.enter(State::Open, now);
+        c.opened = true;
         c.active_at = now;
         let conn = c.conn(handle);
+        if c.finishing {
+            self.end_secured(handle);
+        }
+        let Some(c) = self.conns.get_mut(handle) else { return };
         if c.out.is_some() {
             c.queued_since = now;
             self.mark_dirty(handle);
@@ -227,7 +255,7 @@ impl Io {
         self.drained_before_open(handle);
         self.metrics.connections_opened.add(1);
         self.watch(handle);
-        self.call_for(handler, handle, Event::Opened { conn });
+        self.call_for(handler, handle, Event::Opened { conn, session });
     }
 
     /// A send that was refused for memory before the connection opened left nothing queued whose flush would tell of
@@ -266,6 +294,9 @@ impl Io {
         if *budget == 0 || self.memory_short {
             return self.postpone(handle, *budget);
         }
+        if !c.layer.is_plain() {
+            return self.receive_secured(handler, handle, buffer, budget);
+        }
         let area = buffer.area();
         let credit = usize::try_from(c.read_credit).unwrap_or(usize::MAX);
         let room = area.len().min(*budget).min(credit);
@@ -283,15 +314,14 @@ impl Io {
         // stream queued behind the data has had its edge already.
         let more = n == room || c.end_seen;
         c.readable = more;
-        let opened = n;
         if c.kept.is_some() || c.owed_since != Instant::FAR_FUTURE {
-            self.hand_on_owed(handler, handle, opened, buffer);
+            self.hand_on_owed(handler, handle, n, buffer);
         } else {
             if c.may_cork() {
                 self.cork.open(handle);
             }
             let conn = c.conn(handle);
-            self.lend(handler, conn, buffer.received(0, opened));
+            self.lend(handler, conn, buffer.received(0, n));
         }
         more
     }
@@ -364,7 +394,7 @@ impl Io {
     /// The peer has ended its side: what was kept is lent once more, then the handler is told, or the
     /// connection closed.
     #[cold]
-    fn peer_ended<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+    pub(super) fn peer_ended<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle) else { return };
         c.readable = false;
         c.read_stops |= read_stop::ENDED;
@@ -388,7 +418,7 @@ impl Io {
     }
 }
 
-fn spend(credit: &mut u64, stops: &mut u8, n: usize) {
+pub(super) fn spend(credit: &mut u64, stops: &mut u8, n: usize) {
     *credit -= n as u64;
     if *credit == 0 {
         *stops |= read_stop::CREDIT;

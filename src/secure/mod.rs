@@ -15,7 +15,7 @@ mod stack;
 pub mod tls;
 
 pub use session::{NoiseSession, Session, TlsSession};
-pub(crate) use stack::{Layer, Secured, Security, Workspace};
+pub(crate) use stack::{Layer, Security, Workspace};
 
 use crate::error::Cause;
 use crate::time::Instant;
@@ -53,6 +53,7 @@ pub(crate) struct Opened {
 
 /// What comes after the bytes that were opened.
 #[derive(Debug)]
+#[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(dead_code))]
 pub(crate) enum Then {
     /// More, if the peer likes.
     More,
@@ -123,7 +124,7 @@ impl Transformer {
         each!(self, of => of.open(wire, plain, reply))
     }
 
-    /// The most bytes that sealing `plain_bytes` in one go takes.
+    /// The most bytes that sealing `plain_bytes` in one go takes; also asked before the handshake is over.
     pub(crate) fn sealed_bytes_max(&mut self, plain_bytes: usize) -> usize {
         each!(self, of => of.sealed_bytes_max(plain_bytes))
     }

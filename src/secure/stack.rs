@@ -2,8 +2,9 @@
 
 use super::{Failure, Opened, Session, Shaken, Then, Transformer};
 use crate::buffer::{Chunk, OutQueue, Pool};
-use crate::error::Cause;
+use crate::error::{Cause, Error};
 use crate::time::Instant;
+use std::sync::Arc;
 
 /// What the bytes of a connection pass through.
 #[derive(Debug, Default)]
@@ -28,57 +29,112 @@ impl Layer {
         }
     }
 
+    #[inline]
+    fn held(&self) -> Option<&Secured> {
+        match self {
+            Layer::Plain => None,
+            Layer::Secured(secured) => match secured.outer {
+                #[cfg(any(feature = "tls", feature = "noise"))]
+                _ => Some(secured),
+            },
+        }
+    }
+
     /// Whether bytes pass as they are.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        match self {
-            Layer::Plain => true,
-            Layer::Secured(secured) => match secured.outer {
-                #[cfg(any(feature = "tls", feature = "noise"))]
-                _ => false,
-            },
-        }
+        self.held().is_none()
     }
 
     /// Bytes that were sent but are not sealed yet.
     #[inline]
     pub(crate) fn staged_bytes(&self) -> usize {
-        match self {
-            Layer::Plain => 0,
-            Layer::Secured(secured) => secured.staged.len(),
-        }
+        self.held().map_or(0, |secured| secured.staged.len())
     }
 
     /// Whether the beginning of a record is held.
     #[inline]
     pub(crate) fn holds_partial(&self) -> bool {
-        match self {
-            Layer::Plain => false,
-            Layer::Secured(secured) => secured.rest.is_some() || secured.inner_rest.is_some(),
-        }
+        self.held().is_some_and(|secured| secured.rest.is_some() || secured.inner_rest.is_some())
     }
 
     /// When the session has lived as long as it may.
     #[inline]
     pub(crate) fn expires_at(&self) -> Instant {
-        match self {
-            Layer::Plain => Instant::FAR_FUTURE,
-            Layer::Secured(secured) => secured.expires_at,
-        }
+        self.held().map_or(Instant::FAR_FUTURE, |secured| secured.expires_at)
     }
 }
 
 /// What a connection is to be secured with. The default is nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Security {
+    /// What was wrong with what was asked for; said when it is to be used.
+    pub(crate) refused: Option<Arc<str>>,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<super::tls::Wanted>,
     #[cfg(feature = "noise")]
     pub(crate) noise: Option<super::noise::Wanted>,
 }
 
+#[cfg(feature = "tls")]
 impl Security {
+    pub(crate) fn accept_tls(&mut self, tls: &super::tls::ServerTls) {
+        self.tls = Some(super::tls::Wanted::server(tls));
+    }
+
+    pub(crate) fn connect_tls(&mut self, tls: &super::tls::ClientTls, server_name: &str) {
+        match super::tls::Wanted::client(tls, server_name) {
+            Ok(wanted) => self.tls = Some(wanted),
+            Err(error) => self.refused = Some(error.to_string().into()),
+        }
+    }
+}
+
+#[cfg(feature = "noise")]
+impl Security {
+    pub(crate) fn accept_noise(&mut self, noise: &super::noise::Noise) {
+        self.want_noise(super::noise::Wanted::accepting(noise));
+    }
+
+    pub(crate) fn connect_noise(&mut self, noise: &super::noise::Noise) {
+        self.want_noise(super::noise::Wanted::connecting(noise));
+    }
+
+    fn want_noise(&mut self, wanted: Result<super::noise::Wanted, Error>) {
+        match wanted {
+            Ok(wanted) => self.noise = Some(wanted),
+            Err(error) => self.refused = Some(error.to_string().into()),
+        }
+    }
+}
+
+impl Security {
+    /// Whether a connection is to stay plain.
+    pub(crate) fn is_none(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return false;
+        }
+        #[cfg(feature = "noise")]
+        if self.noise.is_some() {
+            return false;
+        }
+        true
+    }
+
+    /// Whether it can be had.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with what was wrong with what was asked for.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        match &self.refused {
+            Some(refused) => Err(Error::Config(refused.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// The layers of a new connection. Cheap: the costly part of a handshake comes with its first step.
+    #[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(unreachable_code))]
     pub(crate) fn begin(&self) -> Layer {
         let layers: [Option<Transformer>; 2] = [
             #[cfg(feature = "tls")]
@@ -118,8 +174,18 @@ pub(crate) struct Secured {
     inner: Option<Transformer>,
     /// The outer handshake is over.
     outer_done: bool,
+    /// We began the handshake, or are to begin it.
+    pub(crate) initiator: bool,
+    /// The handshake was begun.
+    pub(crate) begun: bool,
+    /// It had its first step.
+    pub(crate) spoke: bool,
     /// Waits to be given its turn to shake hands.
     pub(crate) in_shake_queue: bool,
+    /// What is held may contain whole records: the handshake left it.
+    pub(crate) unopened: bool,
+    /// What is sent can be sealed: from the end of the handshake to that of our side.
+    pub(crate) open: bool,
     /// The beginning of a record whose end has not come.
     rest: Option<Chunk>,
     /// The same of the inner layer.
@@ -132,23 +198,24 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
-    fn new(outer: Transformer, inner: Option<Transformer>) -> Secured {
+    fn new(mut outer: Transformer, inner: Option<Transformer>) -> Secured {
+        let initiator = outer.speaks_first();
         Secured {
+            initiator,
             outer,
             inner,
             outer_done: false,
+            begun: false,
+            spoke: false,
             in_shake_queue: false,
+            unopened: false,
+            open: false,
             rest: None,
             inner_rest: None,
             staged: OutQueue::new(),
             expires_at: Instant::FAR_FUTURE,
             detail: None,
         }
-    }
-
-    /// Whether the handshake must begin before the peer has said anything.
-    pub(crate) fn speaks_first(&mut self) -> bool {
-        self.outer.speaks_first()
     }
 
     /// Takes the handshakes as far as `wire` goes; the reply goes to `work`.
@@ -293,10 +360,15 @@ impl Secured {
 
     /// What the end of the stream means now: `None` if it was to be expected.
     pub(crate) fn end_of_stream(&mut self) -> Option<Failure> {
-        self.outer.end_of_stream(self.rest.as_ref().map_or(0, Chunk::len))
+        self.outer.end_of_stream(self.rest_bytes())
     }
 
     // ---- what is held between reads
+
+    /// How much is held of an unfinished record.
+    pub(crate) fn rest_bytes(&self) -> usize {
+        self.rest.as_ref().map_or(0, Chunk::len)
+    }
 
     /// Takes what is held of an unfinished record.
     pub(crate) fn take_rest(&mut self) -> Option<Chunk> {
@@ -306,11 +378,6 @@ impl Secured {
     /// Holds the beginning of a record.
     pub(crate) fn store_rest(&mut self, pool: &mut Pool, rest: &[u8]) {
         self.rest = store(pool, rest);
-    }
-
-    /// How much is held of an unfinished record of the inner layer.
-    pub(crate) fn inner_rest_bytes(&self) -> usize {
-        self.inner_rest.as_ref().map_or(0, Chunk::len)
     }
 
     /// Gives everything held back to the pool.

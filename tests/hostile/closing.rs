@@ -204,7 +204,7 @@ fn a_unix_peer_that_dies_with_bytes_in_flight_both_ways_is_closed() {
     let mut rig = Rig::new();
     let mut script = silent();
     let (mine, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-    let conn = rig.reactor.io().adopt(mine, None, windlass::Owner::APP).unwrap();
+    let conn = rig.reactor.io().adopt(mine).unwrap();
     rig.until(&mut script, |script| script.opened() == [conn]);
     while rig.reactor.io().send(conn, &[1; 10_000]).is_ok() {}
     rig.turn(&mut script);

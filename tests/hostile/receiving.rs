@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
-use windlass::{Cause, Conn, Event, Io, KeepError, Owner};
+use windlass::{Cause, Conn, Event, Io, KeepError};
 
 /// How many ends of stream each way of racing tries; `FIN_TRIALS` for more.
 fn trials() -> usize {
@@ -205,7 +205,7 @@ fn a_handle_reused_within_one_batch_gets_nothing_of_its_predecessor() {
             let Some(mine) = mine.take() else { return };
             let other = *conns.iter().find(|other| **other != conn).unwrap();
             let released = io.release(other).unwrap();
-            fresh.push(io.adopt(mine, None, Owner::APP).unwrap());
+            fresh.push(io.adopt(mine).unwrap());
             drop(released);
         }
     };
@@ -269,7 +269,7 @@ fn an_adopted_stream_that_is_dead_already_is_closed() {
         }
         dead.shutdown(Shutdown::Write).unwrap();
         assert_eq!(far.read(&mut end).unwrap(), 0);
-        rig.reactor.io().adopt(dead, None, Owner::APP).unwrap();
+        rig.reactor.io().adopt(dead).unwrap();
         let mut script = silent();
         rig.until(&mut script, |script| !script.causes().is_empty());
         assert_eq!(script.received(), if unread { &b"unread"[..] } else { b"" });
@@ -285,7 +285,7 @@ fn an_adopted_stream_that_was_reset_is_closed() {
     reset(other.accept().unwrap().0);
     // The error is consumed before the reactor sees the socket.
     assert!((&dead).read(&mut [0; 1]).is_err());
-    rig.reactor.io().adopt(dead, None, Owner::APP).unwrap();
+    rig.reactor.io().adopt(dead).unwrap();
     let mut script = silent();
     rig.until(&mut script, |script| !script.causes().is_empty());
     rig.assert_nothing_left();

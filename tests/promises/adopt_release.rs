@@ -4,7 +4,7 @@ use crate::net::{End, Rig, SocketPath, assert_same, drink, echo, ignore, pattern
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
-use windlass::{Address, Connect, Event, Io, Listen, Owner, Stale, Stream};
+use windlass::{Address, Connect, Event, Io, Listen, ReleaseError, Stream};
 
 /// Two connected sockets.
 fn tcp_pair() -> (TcpStream, TcpStream) {
@@ -21,7 +21,7 @@ fn an_adopted_stream_opens_once_and_what_it_had_received_is_lent() {
     peer.write_all(b"before").unwrap();
     let mut rig = Rig::new();
     let peers_address = Address::Inet(peer.local_addr().unwrap());
-    let conn = rig.io().adopt(ours, None, Owner::APP).unwrap();
+    let conn = rig.io().adopt(ours).unwrap();
     assert!(!rig.io().is_open(conn), "never from inside the call");
     assert_eq!(rig.io().peer(conn), Some(&peers_address));
     rig.io().send(conn, b"hello").unwrap();
@@ -36,7 +36,7 @@ fn an_adopted_stream_whose_peer_has_gone_is_opened_and_closed() {
     let (ours, peer) = tcp_pair();
     drop(peer);
     let mut rig = Rig::new();
-    let conn = rig.io().adopt(ours, None, Owner::APP).unwrap();
+    let conn = rig.io().adopt(ours).unwrap();
     rig.until_closed(conn, ignore);
     assert_eq!(rig.words(conn), ["opened", "closed"]);
 }
@@ -46,7 +46,7 @@ fn an_adopted_unix_stream_is_served() {
     let (ours, mut peer) = UnixStream::pair().unwrap();
     peer.set_nonblocking(true).unwrap();
     let mut rig = Rig::new();
-    rig.io().adopt(ours, None, Owner::APP).unwrap();
+    rig.io().adopt(ours).unwrap();
     let bytes = pattern(500_000);
     let mut rest = &bytes[..];
     let mut got = Vec::new();
@@ -116,13 +116,13 @@ fn a_connection_can_be_released_inside_its_own_event_and_adopted_by_another_reac
         if let Event::Data { conn, .. } = event {
             io.send(conn, b"switching ").unwrap();
             taken = Some(io.release(conn).unwrap());
-            assert_eq!(io.release(conn).err(), Some(Stale));
+            assert_eq!(io.release(conn).err(), Some(ReleaseError::Stale));
         }
     });
     let released = taken.unwrap();
     assert!(released.unread.is_empty() && released.unsent.is_empty());
     let mut other = Rig::new();
-    let there = other.io().adopt(released.stream, None, Owner::APP).unwrap();
+    let there = other.io().adopt(released.stream).unwrap();
     other.io().send(there, b"done").unwrap();
     assert_eq!(other.receive(&mut peer, 14, ignore), b"switching done");
     peer.write_all(b"thanks").unwrap();
@@ -136,7 +136,7 @@ fn a_closing_connection_can_not_be_released() {
     let mut rig = Rig::new();
     let (conn, _peer) = rig.peer();
     rig.io().close(conn);
-    assert_eq!(rig.io().release(conn).err(), Some(Stale));
+    assert_eq!(rig.io().release(conn).err(), Some(ReleaseError::Stale));
 }
 
 #[test]

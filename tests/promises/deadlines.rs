@@ -226,7 +226,7 @@ fn bytes_that_the_kernel_takes_restart_the_write_timeout() {
     small.socket.send_buffer_bytes = Some(16 * 1024);
     let (ours, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
     peer.set_nonblocking(true).unwrap();
-    let conn = rig.io().adopt(ours, Some(small), Owner::APP).unwrap();
+    let conn = rig.io().adopt(windlass::Adopt::stream(ours).options(small)).unwrap();
     rig.until("it opens", ignore, |rig| rig.count("opened") == 1);
     rig.io().send(conn, &[0; 1_000_000]).unwrap();
     let last = drip(&mut rig, 8, WRITE / 4, |_| {

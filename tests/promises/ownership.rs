@@ -4,7 +4,7 @@ use crate::net::{Rig, dial, ignore};
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
-use windlass::{Connect, Event, Interest, Io, Listen, Owner};
+use windlass::{Adopt, Connect, Event, Interest, Io, Listen, Owner};
 
 /// Notes the owner of every event.
 fn owners_of(seen: &mut Vec<Owner>) -> impl FnMut(&mut Io, Event<'_>) {
@@ -40,7 +40,7 @@ fn connected_and_adopted_connections_have_the_owner_they_were_given() {
     let address = server.local_addr().unwrap();
     let connected = rig.io().connect(Connect::to(address).owner(mine)).unwrap();
     let stream = TcpStream::connect(address).unwrap();
-    let adopted = rig.io().adopt(stream, None, theirs).unwrap();
+    let adopted = rig.io().adopt(Adopt::stream(stream).owner(theirs)).unwrap();
     assert_eq!((connected.owner(), adopted.owner()), (mine, theirs));
     let mut seen = Vec::new();
     rig.until(

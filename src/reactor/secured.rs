@@ -1,0 +1,563 @@
+//! Secured connections: shaking hands within a budget, opening what is received, sealing what is sent.
+//!
+//! A plain connection never comes here. A secured one reads records into the receive buffer, behind what the
+//! last read left of an unfinished one, and all whole records are opened into the plaintext buffer, so that the
+//! handler sees one contiguous slice as it would on a plain connection. What is sent gathers in the cork, or
+//! as plaintext staged for the connection, and is sealed when it is about to be written: many small sends share
+//! a record.
+
+use super::Io;
+use super::event::{Event, Handler};
+use super::receive::{HEADROOM_BYTES, ReceiveBuffer};
+use super::send::Sent;
+use super::serve::{nanos_since, spend};
+use crate::collections::Handle;
+use crate::conn::{State, read_stop};
+use crate::error::{Cause, SendError};
+use crate::limits::{DIRECT_SEND_BYTES_MIN, SEAL_BYTES};
+use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
+use crate::secure::{Failure, Session, Then};
+use crate::time::Instant;
+use rustix::io::Errno;
+
+/// What a read for a secured connection came to.
+enum Wire {
+    /// So many bytes of it are to be looked at, what was held before them included.
+    Bytes { before: usize, read: usize },
+    /// Nothing is there.
+    Empty,
+    /// The peer ended the stream.
+    End,
+    /// The socket broke.
+    Broken(Errno),
+}
+
+impl Io {
+    // ---- shaking hands
+
+    /// A socket is connected whose layers must shake hands first.
+    pub(super) fn secure(&mut self, handle: Handle) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        c.enter(State::Securing, now);
+        let Some(secured) = c.layer.secured().filter(|secured| !secured.begun) else { return };
+        secured.begun = true;
+        let speaks_first = secured.initiator;
+        self.securing += 1;
+        let readable = c.readable;
+        self.watch(handle);
+        if speaks_first || readable {
+            self.queue_to_shake(handle);
+        }
+    }
+
+    /// The connection stands in line for its next step of the handshake.
+    pub(super) fn queue_to_shake(&mut self, handle: Handle) {
+        if let Some(c) = self.conns.get_mut(handle)
+            && let Some(secured) = c.layer.secured().filter(|secured| !secured.in_shake_queue)
+        {
+            secured.in_shake_queue = true;
+            self.shake_queue.push(handle);
+        }
+    }
+
+    /// Takes handshakes a step on, the newest first and at most a budget of them: under overload those that are
+    /// served are served in time, and open connections wait for none but these.
+    #[inline]
+    pub(super) fn shake_hands<H: Handler + ?Sized>(&mut self, handler: &mut H, buffer: &mut ReceiveBuffer) {
+        if !self.shake_queue.is_empty() {
+            self.shake_some(handler, buffer);
+        }
+    }
+
+    fn shake_some<H: Handler + ?Sized>(&mut self, handler: &mut H, buffer: &mut ReceiveBuffer) {
+        let mut budget = self.config.budgets.handshakes;
+        while let Some(handle) = self.shake_queue.pop() {
+            let Some(c) = self.conns.get_mut(handle) else { continue };
+            let Some(secured) = c.layer.secured() else { continue };
+            secured.in_shake_queue = false;
+            if c.state != State::Securing {
+                continue;
+            }
+            self.shake(handler, handle, buffer);
+            budget -= 1;
+            if budget == 0 {
+                break;
+            }
+        }
+        if !self.shake_queue.is_empty() {
+            self.metrics.budgets_exhausted[Budget::Handshakes].add(1);
+        }
+    }
+
+    /// One step of a handshake: reads what is there, answers it, and opens the connection if that was all.
+    fn shake<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle, buffer: &mut ReceiveBuffer) {
+        // What is left of all this must fit before the next read.
+        let held = self.held_bytes(handle);
+        let room = buffer.area().len().min(HEADROOM_BYTES - held);
+        let (before, read) = if self.must_speak(handle) {
+            (0, 0)
+        } else if room == 0 {
+            return self.fail_secured(handle, Failure::new(Cause::ProtocolViolation));
+        } else {
+            match self.read_wire(handle, buffer, room) {
+                Wire::Bytes { before, read } => (before, read),
+                Wire::Empty => return self.note_emptied(handle),
+                Wire::End => return self.secured_end(handler, handle),
+                Wire::Broken(errno) => return self.fail_errno(handle, errno),
+            }
+        };
+        let now = self.now;
+        let mut plain = ReceiveBuffer::take_plain(self.config.receive_buffer_bytes);
+        let Some(c) = self.conns.get_mut(handle) else { return plain.rest_plain() };
+        let conn = c.conn(handle);
+        let more = c.readable && (read == 0 || read == room || c.end_seen);
+        c.readable = more;
+        let Some(secured) = c.layer.secured() else { return plain.rest_plain() };
+        secured.spoke = true;
+        let wire = buffer.wire(before, read);
+        let shaken = secured.shake(now, wire, plain.area(), &mut self.sealing, &mut self.pool);
+        if let Ok(shaken) = &shaken {
+            secured.store_rest(&mut self.pool, &wire[shaken.consumed..]);
+            secured.unopened = shaken.done;
+        }
+        self.queue_reply(handle);
+        match shaken {
+            Err(failure) => self.fail_secured(handle, failure),
+            Ok(shaken) => {
+                self.flush(handle);
+                if shaken.early > 0 {
+                    self.metrics.messages_in.add(1);
+                    let bytes = plain.received(0, shaken.early);
+                    self.call_for(handler, handle, Event::EarlyData { conn, bytes });
+                }
+                if shaken.done {
+                    self.open_secured(handler, handle);
+                } else if more {
+                    self.queue_to_shake(handle);
+                }
+            }
+        }
+        plain.rest_plain();
+    }
+
+    fn held_bytes(&mut self, handle: Handle) -> usize {
+        self.conns.get_mut(handle).and_then(|c| c.layer.secured()).map_or(0, |secured| secured.rest_bytes())
+    }
+
+    /// Whether the handshake waits for us to begin it.
+    fn must_speak(&mut self, handle: Handle) -> bool {
+        self.conns
+            .get_mut(handle)
+            .and_then(|c| c.layer.secured())
+            .is_some_and(|secured| !secured.spoke && secured.initiator)
+    }
+
+    /// The handshakes are over: data may flow, and some may have come with them.
+    fn open_secured<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
+        self.metrics.handshake_latency_nanos.record(nanos_since(c.since, self.now));
+        let Some(secured) = c.layer.secured() else { return };
+        let session = secured.describe();
+        secured.open = true;
+        count_handshakes(&self.metrics, &session, secured.initiator);
+        // What stands behind the handshake counts as readiness: no descriptor will tell of it.
+        c.readable |= c.layer.holds_partial();
+        self.securing -= 1;
+        self.become_open(handler, handle, &session);
+        if let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open && c.may_read()) {
+            self.run_queue.push(handle, c);
+        }
+    }
+
+    // ---- receiving
+
+    /// One read of a secured connection, and what follows from it. Answers whether there may be more.
+    #[inline(never)]
+    pub(super) fn receive_secured<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        buffer: &mut ReceiveBuffer,
+        budget: &mut usize,
+    ) -> bool {
+        let Some(c) = self.conns.get_mut(handle) else { return false };
+        let credit = usize::try_from(c.read_credit).unwrap_or(usize::MAX);
+        let room = buffer.area().len().min(*budget).min(credit);
+        let (before, read) = match self.read_wire(handle, buffer, room) {
+            Wire::Bytes { before, read } => (before, read),
+            Wire::Empty => {
+                self.note_emptied(handle);
+                return false;
+            }
+            Wire::End => {
+                self.secured_end(handler, handle);
+                return false;
+            }
+            Wire::Broken(errno) => {
+                self.fail_errno(handle, errno);
+                return false;
+            }
+        };
+        *budget -= read;
+        let mut plain = ReceiveBuffer::take_plain(self.config.receive_buffer_bytes);
+        // Without a read there was what the handshake left; whether the socket has more is still to be seen.
+        let filled = read == room || read == 0;
+        let more = self.open_wire(handler, handle, buffer.wire(before, read), &mut plain, filled);
+        plain.rest_plain();
+        more
+    }
+
+    /// Opens what was read and hands it on.
+    fn open_wire<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        wire: &mut [u8],
+        plain: &mut ReceiveBuffer,
+        filled: bool,
+    ) -> bool {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return false };
+        let more = filled || c.end_seen;
+        c.readable = more;
+        let Some(secured) = c.layer.secured() else { return false };
+        let opened = secured.open(wire, plain.area(), &mut self.sealing, &mut self.pool);
+        match opened.then {
+            Then::More => secured.store_rest(&mut self.pool, &wire[opened.consumed..]),
+            // Nothing is sealed from now on, whatever the handler sends in what it is lent before it hears of it.
+            Then::Failed(_) => secured.open = false,
+            Then::Finished => {}
+        }
+        let was_owed = c.owed_since;
+        self.queue_reply(handle);
+        if opened.produced > 0 {
+            self.hand_on_plain(handler, handle, opened.produced, plain);
+        }
+        let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open) else { return false };
+        c.note_owed(now);
+        if (c.owed_since == Instant::FAR_FUTURE) != (was_owed == Instant::FAR_FUTURE) {
+            self.watch(handle);
+        }
+        self.note_pool_grew();
+        match opened.then {
+            Then::More => more,
+            Then::Finished => {
+                self.peer_ended(handler, handle);
+                false
+            }
+            Then::Failed(failure) => {
+                self.fail_secured(handle, failure);
+                false
+            }
+        }
+    }
+
+    /// Lends opened bytes, behind what was kept.
+    fn hand_on_plain<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        produced: usize,
+        plain: &mut ReceiveBuffer,
+    ) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.kept.is_some() || c.expecting {
+            return self.hand_on_owed(handler, handle, produced, plain);
+        }
+        if c.may_cork() {
+            self.cork.open(handle);
+        }
+        let conn = c.conn(handle);
+        self.lend(handler, conn, plain.received(0, produced));
+    }
+
+    /// Reads into the area and puts what is held of an unfinished record before it.
+    fn read_wire(&mut self, handle: Handle, buffer: &mut ReceiveBuffer, room: usize) -> Wire {
+        let Some(c) = self.conns.get_mut(handle) else { return Wire::Empty };
+        let unopened = c.layer.secured().is_some_and(|secured| std::mem::take(&mut secured.unopened));
+        let read = if unopened && c.layer.holds_partial() {
+            // Whole records may stand in what the handshake left.
+            0
+        } else {
+            match c.socket.read(&mut buffer.area()[..room]) {
+                Ok(0) => return Wire::End,
+                Ok(n) => n,
+                Err(Errno::AGAIN) => return Wire::Empty,
+                Err(errno) => return Wire::Broken(errno),
+            }
+        };
+        if read > 0 {
+            c.active_at = self.now;
+            self.metrics.bytes_in.add(read as u64);
+            // Credit is for the application's bytes, and a handshake that stops halfway helps nobody.
+            if c.read_credit != u64::MAX && c.state == State::Open {
+                spend(&mut c.read_credit, &mut c.read_stops, read);
+            }
+        }
+        let rest = c.layer.secured().and_then(|secured| secured.take_rest());
+        let before = rest.as_ref().map_or(0, |rest| rest.len());
+        if let Some(rest) = rest {
+            buffer.put_before(rest.filled());
+            self.pool.put(rest);
+        }
+        Wire::Bytes { before, read }
+    }
+
+    /// The stream ended: in good order if the layers say so, broken off otherwise.
+    fn secured_end<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let failure = c.layer.secured().and_then(|secured| secured.end_of_stream());
+        c.peer_finished = true;
+        let Some(failure) = failure else { return self.peer_ended(handler, handle) };
+        c.readable = false;
+        c.read_stops |= read_stop::ENDED;
+        if c.state == State::Open {
+            self.lend_kept(handler, handle);
+            self.drop_kept(handle);
+            // What is queued still goes out: the peer may only have ended its side, if without a word.
+            if let Some(secured) = self.conns.get_mut(handle).and_then(|c| c.layer.secured()) {
+                secured.detail = failure.detail;
+            }
+            self.begin_close(handle, failure.cause);
+        } else {
+            self.fail_secured(handle, failure);
+        }
+    }
+
+    // ---- sending
+
+    /// Puts what the layers want to say into the queue.
+    fn queue_reply(&mut self, handle: Handle) {
+        if self.sealing.reply.is_empty() {
+            return;
+        }
+        let reply = std::mem::take(&mut self.sealing.reply);
+        self.enqueue(handle, |queue, pool| queue.append(pool, &reply));
+        self.sealing.reply = reply;
+        self.sealing.reply.clear();
+    }
+
+    /// Seals the cork and writes it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn uncork_secured(&mut self, handle: Handle, len: usize) {
+        let cork = self.cork.take_bytes();
+        self.send_sealed(handle, &cork[..len]);
+        self.cork.put_bytes(cork);
+    }
+
+    /// Takes `parts`, which were admitted: large ones are sealed and written at once, small ones staged.
+    pub(super) fn send_secured(
+        &mut self,
+        handle: Handle,
+        parts: &[&[u8]],
+        total: usize,
+    ) -> Result<Sent, SendError> {
+        let c = self.conns.get_mut(handle).ok_or(SendError::Stale)?;
+        let nothing_staged = c.layer.staged_bytes() == 0;
+        match parts {
+            [one] if total >= DIRECT_SEND_BYTES_MIN && c.state == State::Open && nothing_staged => {
+                self.send_sealed(handle, one);
+            }
+            _ => self.stage(handle, |queue, pool| queue.append_parts(pool, parts, 0)),
+        }
+        let c = self.conns.get(handle).ok_or(SendError::Stale)?;
+        if matches!(c.state, State::Draining | State::Closed) {
+            Err(SendError::Closing)
+        } else {
+            Ok(self.level(handle))
+        }
+    }
+
+    /// Puts plaintext behind what is staged; it is sealed with the next flush, or once there is a record of it.
+    pub(super) fn stage(
+        &mut self,
+        handle: Handle,
+        fill: impl FnOnce(&mut crate::buffer::OutQueue, &mut crate::buffer::Pool),
+    ) {
+        if self.cork.is_open_for(handle) {
+            self.cork.shut();
+        }
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.out.is_none() {
+            c.out = Some(self.spare_queues.pop().unwrap_or_default());
+            c.queued_since = self.now;
+        }
+        let state = c.state;
+        let Some(secured) = c.layer.secured() else { return };
+        fill(&mut secured.staged, &mut self.pool);
+        let staged = secured.staged.len();
+        self.note_pool_grew();
+        if state == State::Open {
+            self.mark_dirty(handle);
+            if staged >= SEAL_BYTES {
+                self.seal_staged(handle);
+            }
+        }
+    }
+
+    /// Seals what is staged into the queue.
+    pub(super) fn seal_staged(&mut self, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let may_seal = matches!(c.state, State::Open | State::Draining);
+        let Some(secured) = c.layer.secured().filter(|secured| may_seal && !secured.staged.is_empty()) else {
+            return;
+        };
+        let mut staged = std::mem::take(&mut secured.staged);
+        while !staged.is_empty() {
+            let piece = staged.front();
+            let piece = &piece[..piece.len().min(SEAL_BYTES)];
+            let len = piece.len();
+            if !self.seal_into_queue(handle, piece) {
+                break;
+            }
+            staged.consume(&mut self.pool, len);
+        }
+        staged.clear(&mut self.pool);
+    }
+
+    /// Seals `plain` and offers it to the kernel, if nothing waits before it; what is refused is queued.
+    fn send_sealed(&mut self, handle: Handle, plain: &[u8]) {
+        let mut pieces = plain.chunks(SEAL_BYTES);
+        for piece in pieces.by_ref() {
+            let Some(c) = self.conns.get_mut(handle) else { return };
+            if c.out.is_some() || c.write_credit != u64::MAX {
+                if !self.seal_into_queue(handle, piece) {
+                    return;
+                }
+                continue;
+            }
+            let Some(secured) = c.layer.secured().filter(|secured| secured.open) else { return };
+            let room = secured.sealed_bytes_max(piece.len());
+            if self.sealed.len() < room {
+                self.sealed.resize(room, 0);
+            }
+            let n = match secured.seal(piece, &mut self.sealed, &mut self.sealing) {
+                Ok(n) => n,
+                Err(failure) => return self.fail_secured(handle, failure),
+            };
+            let sealed = std::mem::take(&mut self.sealed);
+            let written = self.write_once(handle, &[&sealed[..n]]);
+            if let Ok(written) = written
+                && written < n
+            {
+                self.enqueue_refused(handle, |queue, pool| queue.append(pool, &sealed[written..n]));
+            }
+            self.sealed = sealed;
+            if written.is_err() {
+                return;
+            }
+        }
+        self.level(handle);
+    }
+
+    /// Seals `piece` at the end of the queue. `false` if that ended the connection.
+    fn seal_into_queue(&mut self, handle: Handle, piece: &[u8]) -> bool {
+        let Some(c) = self.conns.get_mut(handle) else { return false };
+        let Some(secured) = c.layer.secured().filter(|secured| secured.open) else { return false };
+        let room = secured.sealed_bytes_max(piece.len());
+        let was_empty = c.out.as_ref().is_none_or(|queue| queue.is_empty()) || c.dirty;
+        let queue = c.out.get_or_insert_with(|| self.spare_queues.pop().unwrap_or_default());
+        let sealed = secured.seal(piece, queue.spare(&mut self.pool, room), &mut self.sealing);
+        queue.commit(&mut self.pool, sealed.as_ref().copied().unwrap_or(0));
+        match sealed {
+            Ok(_) => {
+                if c.queued_since == Instant::FAR_FUTURE {
+                    c.queued_since = self.now;
+                }
+                if self.cork.is_open_for(handle) {
+                    self.cork.shut();
+                }
+                if was_empty {
+                    self.mark_dirty(handle);
+                }
+                self.note_pool_grew();
+                true
+            }
+            Err(failure) => {
+                self.fail_secured(handle, failure);
+                false
+            }
+        }
+    }
+
+    // ---- the end
+
+    /// Queues the marks that end our side in good order, behind everything sent.
+    pub(super) fn end_secured(&mut self, handle: Handle) {
+        self.seal_staged(handle);
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let Some(secured) = c.layer.secured().filter(|secured| secured.open) else { return };
+        secured.open = false;
+        secured.finish(&mut self.sealing);
+        self.queue_reply(handle);
+    }
+
+    /// The layers gave up on the peer: whatever alert they queued is sent, then the connection ends.
+    pub(super) fn fail_secured(&mut self, handle: Handle, failure: Failure) {
+        let now = self.now;
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if matches!(c.state, State::Draining | State::Closed) {
+            return;
+        }
+        if c.state == State::Securing {
+            self.metrics.handshakes_failed[failure.cause].add(1);
+            self.left_securing(handle);
+        }
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        c.cause = failure.cause;
+        if let Some(kept) = c.kept.take() {
+            self.pool.put(kept.chunk);
+        }
+        if let Some(secured) = c.layer.secured() {
+            secured.open = false;
+            secured.detail = failure.detail;
+            secured.drop_buffers(&mut self.pool);
+        }
+        c.enter(State::Draining, now);
+        if self.cork.is_open_for(handle) {
+            self.cork.discard();
+        }
+        self.watch(handle);
+        self.flush(handle);
+    }
+
+    /// The connection does not shake hands any more.
+    pub(super) fn left_securing(&mut self, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
+        if let Some(secured) = c.layer.secured().filter(|secured| secured.begun) {
+            secured.begun = false;
+            self.securing -= 1;
+        }
+    }
+
+    /// Whether the connection's bytes pass through security layers.
+    #[inline]
+    pub(super) fn is_secured(&self, handle: Handle) -> bool {
+        self.conns.get(handle).is_some_and(|c| !c.layer.is_plain())
+    }
+
+    /// The socket has nothing more; the next event tells of new bytes.
+    fn note_emptied(&mut self, handle: Handle) {
+        if let Some(c) = self.conns.get_mut(handle) {
+            c.readable = false;
+        }
+    }
+}
+
+fn count_handshakes(metrics: &CoreMetrics, session: &Session, initiator: bool) {
+    if let Some(tls) = &session.tls {
+        let kind = match (initiator, tls.resumed) {
+            (false, false) => HandshakeKind::TlsServerFull,
+            (false, true) => HandshakeKind::TlsServerResumed,
+            (true, false) => HandshakeKind::TlsClientFull,
+            (true, true) => HandshakeKind::TlsClientResumed,
+        };
+        metrics.handshakes[kind].add(1);
+    }
+    if session.noise.is_some() {
+        let kind = if initiator { HandshakeKind::NoiseInitiator } else { HandshakeKind::NoiseResponder };
+        metrics.handshakes[kind].add(1);
+    }
+}

@@ -1,0 +1,4 @@
+//! What the crate promises of connections holds on secured ones, whichever way they are secured.
+
+mod face;
+mod rig;

@@ -1,0 +1,192 @@
+//! The rig of these tests: a server's and a client's reactor on one thread, secured in whichever way, and what
+//! their handlers saw.
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use std::net::SocketAddr;
+use std::sync::OnceLock;
+use std::time::Duration;
+use windlass::tls::{ClientTls, ServerTls};
+use windlass::{Cause, Config, Conn, Connect, Event, Io, Listen, Options, Reactor, Session, Wait};
+
+/// Turns of both reactors after which a test gives up.
+const TURNS_MAX: usize = 4000;
+
+/// How connections are secured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Plain,
+    Tls,
+}
+
+pub const ALL: [Kind; 2] = [Kind::Plain, Kind::Tls];
+
+/// An authority and a certificate of it for `localhost`.
+pub struct Authority {
+    pub ca_pem: String,
+    pub cert_pem: String,
+    pub key_pem: String,
+}
+
+pub fn authority() -> &'static Authority {
+    static MADE: OnceLock<Authority> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &ca).unwrap();
+        Authority { ca_pem: ca.pem(), cert_pem: leaf.pem(), key_pem: key.serialize_pem() }
+    })
+}
+
+pub fn server_tls() -> ServerTls {
+    let made = authority();
+    ServerTls::from_pem(made.cert_pem.as_bytes(), made.key_pem.as_bytes()).unwrap()
+}
+
+pub fn client_tls() -> ClientTls {
+    ClientTls::builder().roots_pem(authority().ca_pem.as_bytes()).build().unwrap()
+}
+
+impl Kind {
+    pub fn listen(self, listen: Listen) -> Listen {
+        match self {
+            Kind::Plain => listen,
+            Kind::Tls => listen.tls(&server_tls()),
+        }
+    }
+
+    pub fn connect(self, connect: Connect) -> Connect {
+        match self {
+            Kind::Plain => connect,
+            Kind::Tls => connect.tls(&client_tls(), "localhost"),
+        }
+    }
+}
+
+/// One side: what its handler saw.
+#[derive(Default, Debug)]
+pub struct Side {
+    pub opened: Vec<Conn>,
+    pub sessions: Vec<Session>,
+    pub received: Vec<u8>,
+    pub drained: usize,
+    pub finished: usize,
+    pub closed: Vec<(Conn, Cause, Option<String>)>,
+    /// The names of all events in order.
+    pub words: Vec<&'static str>,
+}
+
+impl Side {
+    fn note(&mut self, event: &Event<'_>) {
+        self.words.push(match event {
+            Event::Accepted { .. } => "accepted",
+            Event::Opened { conn, session, .. } => {
+                self.opened.push(*conn);
+                self.sessions.push((*session).clone());
+                "opened"
+            }
+            Event::EarlyData { .. } => "early",
+            Event::Data { bytes, .. } => {
+                self.received.extend_from_slice(bytes);
+                "data"
+            }
+            Event::Drained { .. } => {
+                self.drained += 1;
+                "drained"
+            }
+            Event::PeerFinished { .. } => {
+                self.finished += 1;
+                "finished"
+            }
+            Event::Closed { conn, reason } => {
+                self.closed.push((*conn, reason.cause(), reason.detail().map(str::to_owned)));
+                "closed"
+            }
+            _ => "other",
+        });
+    }
+
+    pub fn cause(&self) -> Option<Cause> {
+        self.closed.last().map(|(_, cause, _)| *cause)
+    }
+}
+
+pub struct Pair {
+    pub server: Reactor,
+    pub client: Reactor,
+    pub s: Side,
+    pub c: Side,
+    pub address: SocketAddr,
+}
+
+impl Pair {
+    pub fn listening(listen: impl FnOnce(Listen) -> Listen, config: Config) -> Pair {
+        let mut server = Reactor::new(config.clone()).unwrap();
+        let listener = server.io().listen(listen(Listen::tcp("127.0.0.1:0"))).unwrap();
+        let address = server.io().listener_address(listener).unwrap().as_inet().unwrap();
+        Pair {
+            server,
+            client: Reactor::new(config).unwrap(),
+            s: Side::default(),
+            c: Side::default(),
+            address,
+        }
+    }
+
+    pub fn new(kind: Kind, options: Options) -> (Pair, Conn) {
+        let config = Config::with(|config| config.options = options);
+        let mut pair = Pair::listening(|listen| kind.listen(listen), config);
+        let connect = kind.connect(Connect::to(pair.address));
+        let conn = pair.client.io().connect(connect).unwrap();
+        (pair, conn)
+    }
+
+    /// One turn of each; events are noted before the handlers get them.
+    pub fn turn(
+        &mut self,
+        server: &mut impl FnMut(&mut Io, Event<'_>),
+        client: &mut impl FnMut(&mut Io, Event<'_>),
+    ) {
+        let (s, c) = (&mut self.s, &mut self.c);
+        let mut server = |io: &mut Io, event: Event<'_>| {
+            s.note(&event);
+            server(io, event);
+        };
+        let mut client = |io: &mut Io, event: Event<'_>| {
+            c.note(&event);
+            client(io, event);
+        };
+        self.server.turn(Wait::For(Duration::from_micros(500)), &mut server).unwrap();
+        self.client.turn(Wait::For(Duration::from_micros(500)), &mut client).unwrap();
+    }
+
+    pub fn until(
+        &mut self,
+        what: &str,
+        mut server: impl FnMut(&mut Io, Event<'_>),
+        mut client: impl FnMut(&mut Io, Event<'_>),
+        mut done: impl FnMut(&mut Pair) -> bool,
+    ) {
+        for _ in 0..TURNS_MAX {
+            if done(self) {
+                return;
+            }
+            self.turn(&mut server, &mut client);
+        }
+        panic!("{what}: not after {TURNS_MAX} turns; server: {:?}\nclient: {:?}", self.s.words, self.c.words);
+    }
+}
+
+pub fn ignore(_: &mut Io, _: Event<'_>) {}
+
+pub fn echo(io: &mut Io, event: Event<'_>) {
+    if let Event::Data { conn, bytes } = event {
+        io.send(conn, bytes).unwrap();
+    }
+}
+
+/// Bytes that differ from place to place.
+pub fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i ^ (i >> 8)).wrapping_mul(167) as u8).collect()
+}
