@@ -9,6 +9,7 @@ use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
 pub(super) fn of(error: &Error) -> Failure {
     let cause = match error {
         Error::InvalidCertificate(error) => of_certificate(error),
+        Error::InvalidCertRevocationList(_) => Cause::CertificateInvalid,
         Error::NoCertificatesPresented => Cause::CertificateMissing,
         Error::NoApplicationProtocol => Cause::AlpnMismatch,
         Error::PeerIncompatible(_) => Cause::NothingInCommon,

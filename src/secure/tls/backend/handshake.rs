@@ -32,6 +32,9 @@ const RECORD_OVERFLOW: u8 = 22;
 const CERTIFICATE_EXPIRED: u8 = 45;
 const BAD_CERTIFICATE: u8 = 42;
 
+/// Steps in which what rustls has to send after an error is taken: a flight and an alert take few.
+const DRAINED_MAX: usize = 64;
+
 /// One end's machine.
 enum Machine {
     Client(UnbufferedClientConnection),
@@ -54,6 +57,13 @@ pub(crate) struct Handshake {
     resumption_checked: bool,
     server_name: Option<String>,
     early_data: bool,
+}
+
+/// What rustls is not asked about.
+enum Breach {
+    NotTls,
+    LongRecord,
+    LongHandshake,
 }
 
 /// What a finished handshake leaves.
@@ -115,15 +125,15 @@ impl Handshake {
                 return Ok(shaken);
             }
             let pending = end > shaken.consumed;
-            let Some(record) = self.next_record(&wire[end..], reply)? else { break };
+            let record = match self.next_record(&wire[end..]) {
+                Ok(Some(record)) => record,
+                Ok(None) => break,
+                Err(breach) => return Err(self.give_up(breach, &wire[shaken.consumed..end], reply)),
+            };
             if self.received == 0 {
                 self.may_skip = self.is_server() && hello::offers_early_data(&wire[end..end + record]);
             }
             self.received += record;
-            if self.received > self.received_max {
-                let window = &mut wire[shaken.consumed..end];
-                return Err(self.give_up(window, reply, "the handshake is longer than it may be"));
-            }
             let encrypted = wire[end] == APPLICATION_DATA;
             end += record;
             if encrypted && self.may_skip && !pending {
@@ -148,21 +158,19 @@ impl Handshake {
     }
 
     /// The length of the record at the front, header included; `None` if it is not all there.
-    fn next_record(&mut self, wire: &[u8], reply: &mut Vec<u8>) -> Result<Option<usize>, Failure> {
-        let first = self.received == 0;
-        if first && !looks_like_tls(wire) {
-            return Err(Failure::because(Cause::NotSecured, "what it sent first is not TLS"));
+    fn next_record(&self, wire: &[u8]) -> Result<Option<usize>, Breach> {
+        if self.received == 0 && !looks_like_tls(wire) {
+            return Err(Breach::NotTls);
         }
         let Some(header) = wire.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         let record = HEADER_BYTES + usize::from(u16::from_be_bytes([header[3], header[4]]));
         if record > TLS_RECORD_BYTES_MAX {
-            if first {
-                push_alert(reply, RECORD_OVERFLOW);
-                return Err(Failure::because(Cause::ProtocolViolation, "a record longer than TLS allows"));
-            }
-            return Err(self.give_up(&mut [], reply, "a record longer than TLS allows"));
+            return Err(Breach::LongRecord);
         }
-        Ok((wire.len() >= record).then_some(record))
+        if wire.len() < record {
+            return Ok(None);
+        }
+        if self.received + record > self.received_max { Err(Breach::LongHandshake) } else { Ok(Some(record)) }
     }
 
     /// Lets rustls work on the records it has, until it wants more.
@@ -176,25 +184,19 @@ impl Handshake {
     ) -> Result<(), Failure> {
         let reply_before = reply.len();
         loop {
-            let window = &mut wire[shaken.consumed..end];
             let early_before = shaken.early;
-            let (discard, asks) = match &mut self.machine {
-                Machine::Client(machine) => {
-                    serve(machine.process_tls_records(window), plain, &mut shaken.early, reply)
-                }
-                Machine::Server(machine) => {
-                    let served = serve(machine.process_tls_records(window), plain, &mut shaken.early, reply);
-                    self.server_name = take_server_name().or(self.server_name.take());
-                    served
-                }
-            };
+            let window = &mut wire[shaken.consumed..end];
+            let (discard, asks) = self.ask(window, plain, &mut shaken.early, reply);
+            if self.is_server() {
+                self.server_name = take_server_name().or(self.server_name.take());
+            }
             self.early_data |= shaken.early > early_before;
             self.received -= shaken.early - early_before;
             shaken.consumed += discard;
             let asks = match asks {
                 Ok(asks) => asks,
                 Err(error) => {
-                    self.drain_alert(&mut wire[shaken.consumed..end], reply);
+                    self.drain_alert(reply);
                     return Err(failures::of(&error));
                 }
             };
@@ -224,47 +226,46 @@ impl Handshake {
         })
     }
 
-    /// Takes the alert that rustls has ready after an error. Some errors have none.
-    fn drain_alert(&mut self, window: &mut [u8], reply: &mut Vec<u8>) {
-        let (mut nowhere, mut none) = ([0; 0], 0);
-        loop {
-            let (_, asks) = match &mut self.machine {
-                Machine::Client(machine) => {
-                    serve(machine.process_tls_records(window), &mut nowhere, &mut none, reply)
-                }
-                Machine::Server(machine) => {
-                    serve(machine.process_tls_records(window), &mut nowhere, &mut none, reply)
-                }
-            };
-            if !matches!(asks, Ok(Asks::Again)) {
-                return;
+    /// Takes the alert that rustls has ready after an error. Some errors have none. rustls must not see the record
+    /// again that it failed at, and does not look at any while it has something to send.
+    fn drain_alert(&mut self, reply: &mut Vec<u8>) {
+        for _ in 0..DRAINED_MAX {
+            if !self.state().wants_write() {
+                break;
             }
+            let _ = self.ask(&mut [], &mut [], &mut 0, reply);
         }
     }
 
-    /// Ends a handshake that broke a rule of ours. rustls has no call that sends an alert; the header of a record
-    /// that cannot be makes it send `decode_error`, under whichever key is in force.
-    fn give_up(&mut self, window: &mut [u8], reply: &mut Vec<u8>, why: &'static str) -> Failure {
-        let mut impossible = window.to_vec();
-        impossible.extend_from_slice(&[HANDSHAKE, 3, 3, 0xff, 0xff]);
-        let (mut nowhere, mut none) = ([0; 0], 0);
-        loop {
-            let (_, asks) = match &mut self.machine {
-                Machine::Client(machine) => {
-                    serve(machine.process_tls_records(&mut impossible), &mut nowhere, &mut none, reply)
-                }
-                Machine::Server(machine) => {
-                    serve(machine.process_tls_records(&mut impossible), &mut nowhere, &mut none, reply)
-                }
-            };
-            match asks {
-                Ok(Asks::Again) => {}
-                Ok(_) => break,
-                Err(_) => {
-                    self.drain_alert(&mut impossible, reply);
-                    break;
-                }
-            }
+    /// One step of the machine.
+    fn ask(
+        &mut self,
+        window: &mut [u8],
+        plain: &mut [u8],
+        early: &mut usize,
+        reply: &mut Vec<u8>,
+    ) -> (usize, Result<Asks, Error>) {
+        match &mut self.machine {
+            Machine::Client(machine) => serve(machine.process_tls_records(window), plain, early, reply),
+            Machine::Server(machine) => serve(machine.process_tls_records(window), plain, early, reply),
+        }
+    }
+
+    /// Ends a handshake that broke a rule of ours. Who does not speak TLS is told nothing, as OpenSSL does it. rustls
+    /// has no call that sends an alert, but the header of a record that cannot be makes it send `decode_error` under
+    /// whichever key is in force.
+    fn give_up(&mut self, breach: Breach, window: &[u8], reply: &mut Vec<u8>) -> Failure {
+        let why = match breach {
+            Breach::NotTls => return Failure::because(Cause::NotSecured, "what it sent first is not TLS"),
+            Breach::LongRecord => "a record longer than TLS allows",
+            Breach::LongHandshake => "a handshake longer than it may be",
+        };
+        if self.received == 0 {
+            push_alert(reply, RECORD_OVERFLOW);
+        } else {
+            let mut impossible = [window, &[HANDSHAKE, 3, 3, 0xff, 0xff]].concat();
+            while let (_, Ok(Asks::Again)) = self.ask(&mut impossible, &mut [], &mut 0, reply) {}
+            self.drain_alert(reply);
         }
         Failure::because(Cause::ProtocolViolation, why)
     }

@@ -1,4 +1,5 @@
 //! TLS from end to end, without sockets.
 
 mod handshakes;
+mod refusals;
 mod rig;
