@@ -2,6 +2,9 @@
 
 mod early;
 mod handshakes;
+#[cfg(feature = "tls12")]
+mod legacy;
+mod ready_made;
 mod refusals;
 mod rig;
 mod servers;
