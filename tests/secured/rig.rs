@@ -5,6 +5,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
+use windlass::noise::{self, Noise};
 use windlass::tls::{ClientTls, ServerTls};
 use windlass::{Cause, Config, Conn, Connect, Event, Io, Listen, Options, Reactor, Session, Wait};
 
@@ -16,9 +17,12 @@ const TURNS_MAX: usize = 4000;
 pub enum Kind {
     Plain,
     Tls,
+    Noise,
+    TlsNoise,
 }
 
-pub const ALL: [Kind; 2] = [Kind::Plain, Kind::Tls];
+pub const ALL: [Kind; 4] = [Kind::Plain, Kind::Tls, Kind::Noise, Kind::TlsNoise];
+pub const SECURED: [Kind; 3] = [Kind::Tls, Kind::Noise, Kind::TlsNoise];
 
 /// An authority and a certificate of it for `localhost`.
 pub struct Authority {
@@ -48,11 +52,19 @@ pub fn client_tls() -> ClientTls {
     ClientTls::builder().roots_pem(authority().ca_pem.as_bytes()).build().unwrap()
 }
 
+/// The responder's and the initiator's.
+pub fn keys() -> &'static (noise::KeyPair, noise::KeyPair) {
+    static MADE: OnceLock<(noise::KeyPair, noise::KeyPair)> = OnceLock::new();
+    MADE.get_or_init(|| (noise::KeyPair::generate().unwrap(), noise::KeyPair::generate().unwrap()))
+}
+
 impl Kind {
     pub fn listen(self, listen: Listen) -> Listen {
         match self {
             Kind::Plain => listen,
             Kind::Tls => listen.tls(&server_tls()),
+            Kind::Noise => listen.noise(&Noise::responder(&keys().0)),
+            Kind::TlsNoise => listen.tls(&server_tls()).noise(&Noise::responder(&keys().0)),
         }
     }
 
@@ -60,6 +72,8 @@ impl Kind {
         match self {
             Kind::Plain => connect,
             Kind::Tls => connect.tls(&client_tls(), "localhost"),
+            Kind::Noise => connect.noise(&Noise::initiator(&keys().1, keys().0.public())),
+            Kind::TlsNoise => Kind::Noise.connect(Kind::Tls.connect(connect)),
         }
     }
 }
