@@ -138,3 +138,30 @@ pub const TLS_SESSIONS_MAX: usize = 1024;
 /// forgotten one makes a full handshake.
 #[cfg(feature = "tls")]
 pub const TLS_EARLY_SESSIONS_MAX: usize = 16_384;
+
+/// Bytes that a file with a Noise key may have: 64 hex digits, and room for white space around them.
+#[cfg(feature = "noise")]
+pub(crate) const NOISE_KEY_FILE_BYTES_MAX: usize = 256;
+
+/// Bytes of the longest handshake message of any Noise pattern that we have: two keys and two tags. A longer one
+/// is refused by its length alone.
+#[cfg(feature = "noise")]
+pub(crate) const NOISE_HANDSHAKE_MESSAGE_BYTES_MAX: usize = 96;
+
+/// Plaintext in one Noise message that we send, in bytes. The protocol allows nearly 64 KiB; at 16 KiB the cost
+/// per message is already small, and the receiver can open it that much earlier.
+#[cfg(feature = "noise")]
+pub(crate) const NOISE_PLAINTEXT_BYTES_MAX: usize = 16 * KIB;
+
+/// The same inside TLS: as much as makes one whole TLS record with the length and the tag of the message.
+#[cfg(all(feature = "noise", feature = "tls"))]
+pub(crate) const NOISE_PLAINTEXT_INSIDE_TLS_BYTES_MAX: usize = 16 * KIB - 18;
+
+/// Noise messages without content that are ignored in a row. Some protocols pad or probe with a few; more only
+/// cost their receiver time.
+#[cfg(feature = "noise")]
+pub(crate) const NOISE_EMPTY_MESSAGES_MAX: u8 = 32;
+
+/// Noise messages after which a direction changes its key, by default.
+#[cfg(feature = "noise")]
+pub(crate) const NOISE_REKEY_MESSAGES: u64 = 1 << 20;

@@ -53,7 +53,7 @@ pub(crate) struct Opened {
 
 /// What comes after the bytes that were opened.
 #[derive(Debug)]
-#[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(dead_code))]
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
 pub(crate) enum Then {
     /// More, if the peer likes.
     More,

@@ -100,6 +100,15 @@ impl Security {
         self.want_noise(super::noise::Wanted::connecting(noise));
     }
 
+    /// Noise messages that are sent inside TLS are made to fit its records.
+    fn fitted(&self, wanted: &super::noise::Wanted) -> super::noise::Wanted {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return wanted.clone().inside_tls();
+        }
+        wanted.clone()
+    }
+
     fn want_noise(&mut self, wanted: Result<super::noise::Wanted, Error>) {
         match wanted {
             Ok(wanted) => self.noise = Some(wanted),
@@ -142,7 +151,7 @@ impl Security {
             #[cfg(not(feature = "tls"))]
             None,
             #[cfg(feature = "noise")]
-            self.noise.as_ref().map(|wanted| Transformer::Noise(wanted.begin())),
+            self.noise.as_ref().map(|wanted| Transformer::Noise(self.fitted(wanted).begin())),
             #[cfg(not(feature = "noise"))]
             None,
         ];

@@ -12,6 +12,9 @@ mod memory;
 mod panics;
 mod receiving;
 mod rig;
+#[cfg(all(feature = "noise", feature = "tls"))]
+#[path = "../rig/security.rs"]
+mod security;
 mod sending;
 mod shutdown;
 mod signals;

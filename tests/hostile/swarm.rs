@@ -4,6 +4,8 @@
 //! The seed of a failure is in its message: `SWARM_SEED=n cargo test --test hostile swarm` replays it (up to the
 //! kernel's timing), `SWARM_ROUNDS=n` runs more seeds.
 
+#[cfg(all(feature = "noise", feature = "tls"))]
+use crate::security::{ALL, Kind};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,6 +16,27 @@ use windlass::buffer::Watermarks;
 use windlass::{
     Cause, Config, Conn, Connect, Event, Handler, Io, Listen, Options, Priority, Reactor, SendError, Wait,
 };
+
+/// Without the features that secure connections they are plain.
+#[cfg(not(all(feature = "noise", feature = "tls")))]
+#[derive(Clone, Copy)]
+enum Kind {
+    Plain,
+}
+
+#[cfg(not(all(feature = "noise", feature = "tls")))]
+const ALL: [Kind; 1] = [Kind::Plain];
+
+#[cfg(not(all(feature = "noise", feature = "tls")))]
+impl Kind {
+    fn listen(self, listen: Listen) -> Listen {
+        listen
+    }
+
+    fn connect(self, connect: Connect) -> Connect {
+        connect
+    }
+}
 
 /// Steps of each seed before everything is wound down.
 const STEPS: usize = 400;
@@ -74,6 +97,7 @@ struct World {
     /// Both ends of each connection, by number.
     ends: Vec<[End; 2]>,
     server: SocketAddr,
+    kind: Kind,
     quiet: bool,
 }
 
@@ -108,7 +132,7 @@ impl Node {
             return;
         }
         let number = world.ends.len();
-        let connect = Connect::to(world.server).from(address_of(number));
+        let connect = world.kind.connect(Connect::to(world.server).from(address_of(number)));
         let conn = io.connect(connect).expect("there is room for it");
         world.ends.push(Default::default());
         self.live.push(conn);
@@ -359,9 +383,10 @@ impl Swarm {
         let mut random = Random(seed);
         let mut reactors =
             [CLIENT, SERVER].map(|side| Reactor::new(random_config(&mut random, side)).unwrap());
-        let listener = reactors[SERVER].io().listen(Listen::tcp("127.0.0.1:0")).unwrap();
+        let kind = ALL[seed as usize % ALL.len()];
+        let listener = reactors[SERVER].io().listen(kind.listen(Listen::tcp("127.0.0.1:0"))).unwrap();
         let server = reactors[SERVER].io().listener_address(listener).unwrap().as_inet().unwrap();
-        let world = Rc::new(RefCell::new(World { random, ends: Vec::new(), server, quiet: false }));
+        let world = Rc::new(RefCell::new(World { random, ends: Vec::new(), server, kind, quiet: false }));
         let nodes = [CLIENT, SERVER].map(|side| Node::new(side, &world));
         Swarm { world, reactors, nodes }
     }
@@ -447,7 +472,7 @@ impl Swarm {
 fn swarm() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let first = number("SWARM_SEED");
-    let rounds = number("SWARM_ROUNDS").unwrap_or(if first.is_some() { 1 } else { 3 });
+    let rounds = number("SWARM_ROUNDS").unwrap_or(if first.is_some() { 1 } else { 2 + ALL.len() as u64 });
     let first = first.unwrap_or_else(|| {
         let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         clock.map_or(1, |since| since.as_nanos() as u64)

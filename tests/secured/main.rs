@@ -2,3 +2,5 @@
 
 mod face;
 mod rig;
+#[path = "../rig/security.rs"]
+mod security;

@@ -1,68 +1,13 @@
 //! The rig of these tests: a server's and a client's reactor on one thread, secured in whichever way, and what
 //! their handlers saw.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+pub use crate::security::{ALL, Kind};
 use std::net::SocketAddr;
-use std::sync::OnceLock;
 use std::time::Duration;
-use windlass::tls::{ClientTls, ServerTls};
 use windlass::{Cause, Config, Conn, Connect, Event, Io, Listen, Options, Reactor, Session, Wait};
 
 /// Turns of both reactors after which a test gives up.
 const TURNS_MAX: usize = 4000;
-
-/// How connections are secured.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    Plain,
-    Tls,
-}
-
-pub const ALL: [Kind; 2] = [Kind::Plain, Kind::Tls];
-
-/// An authority and a certificate of it for `localhost`.
-pub struct Authority {
-    pub ca_pem: String,
-    pub cert_pem: String,
-    pub key_pem: String,
-}
-
-pub fn authority() -> &'static Authority {
-    static MADE: OnceLock<Authority> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec!["localhost".into()]).unwrap().signed_by(&key, &ca).unwrap();
-        Authority { ca_pem: ca.pem(), cert_pem: leaf.pem(), key_pem: key.serialize_pem() }
-    })
-}
-
-pub fn server_tls() -> ServerTls {
-    let made = authority();
-    ServerTls::from_pem(made.cert_pem.as_bytes(), made.key_pem.as_bytes()).unwrap()
-}
-
-pub fn client_tls() -> ClientTls {
-    ClientTls::builder().roots_pem(authority().ca_pem.as_bytes()).build().unwrap()
-}
-
-impl Kind {
-    pub fn listen(self, listen: Listen) -> Listen {
-        match self {
-            Kind::Plain => listen,
-            Kind::Tls => listen.tls(&server_tls()),
-        }
-    }
-
-    pub fn connect(self, connect: Connect) -> Connect {
-        match self {
-            Kind::Plain => connect,
-            Kind::Tls => connect.tls(&client_tls(), "localhost"),
-        }
-    }
-}
 
 /// One side: what its handler saw.
 #[derive(Default, Debug)]
