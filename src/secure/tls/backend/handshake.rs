@@ -102,6 +102,7 @@ enum Breach {
 }
 
 /// What a finished handshake leaves.
+#[cfg_attr(feature = "tls12", allow(clippy::large_enum_variant, reason = "it lives for one call"))]
 pub(crate) enum Ended {
     /// Keys for our own record layer.
     Keys { receiving: TrafficKey, sending: TrafficKey, schedule: Schedule },
