@@ -125,7 +125,8 @@ impl Io {
         match shaken {
             Err(failure) => self.fail_secured(handle, failure),
             Ok(shaken) => {
-                self.flush(handle);
+                // The end of the turn, which follows, sends the reply; with it what the handler may answer to data
+                // that came along.
                 if shaken.early > 0 {
                     self.metrics.messages_in.add(1);
                     let bytes = plain.received(0, shaken.early);
@@ -139,6 +140,29 @@ impl Io {
             }
         }
         plain.rest_plain();
+        if self.open_held(handler, handle, buffer, more) {
+            self.receive_off_path(handler, handle, buffer);
+        }
+    }
+
+    /// Opens what came along with the end of the handshake; a connection that may not be read yet keeps it. Answers
+    /// whether the socket may have more.
+    fn open_held<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        buffer: &mut ReceiveBuffer,
+        more: bool,
+    ) -> bool {
+        let open = self.conns.get(handle).filter(|c| c.state == State::Open && c.may_read());
+        if open.is_none_or(|c| !c.layer.holds_partial()) {
+            return open.is_some();
+        }
+        let Wire::Bytes { before, .. } = self.read_wire(handle, buffer, 0) else { return false };
+        let mut plain = ReceiveBuffer::take_plain(self.config.receive_buffer_bytes);
+        let more = self.open_wire(handler, handle, buffer.wire(before, 0), &mut plain, more);
+        plain.rest_plain();
+        more
     }
 
     fn held_bytes(&mut self, handle: Handle) -> usize {
@@ -165,9 +189,6 @@ impl Io {
         c.readable |= c.layer.holds_partial();
         self.securing -= 1;
         self.become_open(handler, handle, &session);
-        if let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open && c.may_read()) {
-            self.run_queue.push(handle, c);
-        }
     }
 
     // ---- receiving
@@ -334,6 +355,8 @@ impl Io {
         }
         let reply = std::mem::take(&mut self.sealing.reply);
         self.enqueue(handle, |queue, pool| queue.append(pool, &reply));
+        // What is staged makes the queue look as if the kernel had refused something.
+        self.mark_dirty(handle);
         self.sealing.reply = reply;
         self.sealing.reply.clear();
     }
