@@ -5,6 +5,7 @@ mod key_updates;
 mod known_answers;
 mod rules;
 mod speed;
+mod stock;
 mod streams;
 mod wire_damage;
 
