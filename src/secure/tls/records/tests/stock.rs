@@ -74,6 +74,50 @@ impl Stock {
     }
 }
 
+/// Two unbuffered ends of stock rustls that have shaken hands.
+pub(super) struct StockPair {
+    client: UnbufferedClientConnection,
+    server: UnbufferedServerConnection,
+}
+
+impl StockPair {
+    pub(super) fn new(stock: &Stock) -> StockPair {
+        let name = ServerName::try_from(NAME).unwrap();
+        let mut client = UnbufferedClientConnection::new(stock.client.clone(), name).unwrap();
+        let mut server = UnbufferedServerConnection::new(stock.server.clone()).unwrap();
+        let (mut to_client, mut to_server) = (Vec::new(), Vec::new());
+        let mut done = [false; 2];
+        while done != [true; 2] {
+            let (used, out, progress) = step_client(&mut client, &mut to_client);
+            to_client.drain(..used);
+            to_server.extend(out);
+            done[0] = progress == Progress::Done;
+            let (used, out, progress) = step_server(&mut server, &mut to_server);
+            to_server.drain(..used);
+            to_client.extend(out);
+            done[1] = progress == Progress::Done;
+        }
+        StockPair { client, server }
+    }
+
+    /// Sends `data` from the client to the server through `wire` and says how much came.
+    pub(super) fn send(&mut self, data: &[u8], wire: &mut [u8]) -> usize {
+        let ConnectionState::WriteTraffic(mut traffic) =
+            self.client.process_tls_records(&mut []).state.unwrap()
+        else {
+            panic!("the handshake is over");
+        };
+        let bytes = traffic.encrypt(data, wire).unwrap();
+        let status = self.server.process_tls_records(&mut wire[..bytes]);
+        let ConnectionState::ReadTraffic(mut traffic) = status.state.unwrap() else { panic!("data came") };
+        let mut came = 0;
+        while let Some(record) = traffic.next_record() {
+            came += record.unwrap().payload.len();
+        }
+        came
+    }
+}
+
 /// What one step of the unbuffered end came to: bytes used up, bytes to send, and whether it is done.
 type Stepped = (usize, Vec<u8>, Progress);
 
