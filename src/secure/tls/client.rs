@@ -56,7 +56,6 @@ impl ClientTls {
     }
 
     /// Everything that can be chosen.
-    #[must_use]
     pub fn builder() -> ClientTlsBuilder {
         ClientTlsBuilder {
             trust: Trust::Roots { platform: false, own: Vec::new() },

@@ -68,7 +68,6 @@ impl ServerTls {
     }
 
     /// Everything that can be chosen.
-    #[must_use]
     pub fn builder() -> ServerTlsBuilder {
         ServerTlsBuilder {
             identities: Vec::new(),

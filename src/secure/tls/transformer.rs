@@ -1,7 +1,9 @@
 //! The TLS layer of one connection: waiting, shaking hands, open.
 
 use super::Wanted;
-use super::backend::{Finished, Handshake, Schedule};
+#[cfg(feature = "tls12")]
+use super::backend::Legacy;
+use super::backend::{Ended, Handshake, Schedule};
 use super::records::Records;
 use crate::error::Cause;
 use crate::secure::{Failure, Opened, Session, Shaken, Then, TlsSession};
@@ -20,6 +22,8 @@ enum State {
     Waiting(Wanted),
     Shaking(Box<Handshake>),
     Open(Box<Open>),
+    #[cfg(feature = "tls12")]
+    Legacy(Box<Legacy>, Option<Box<TlsSession>>),
     /// It failed, and said so.
     Over,
 }
@@ -30,6 +34,21 @@ struct Open {
     schedule: Schedule,
     /// What was agreed on, until it is asked for.
     session: Option<Box<TlsSession>>,
+}
+
+impl State {
+    /// What comes after a handshake that is done.
+    fn after(mut handshake: Handshake) -> Result<State, Failure> {
+        let (is_client, session) = (!handshake.is_server(), Some(Box::new(handshake.session())));
+        match handshake.finish()? {
+            Ended::Keys { receiving, sending, schedule } => {
+                let records = Records::new(receiving, sending, is_client);
+                Ok(State::Open(Box::new(Open { records, schedule, session })))
+            }
+            #[cfg(feature = "tls12")]
+            Ended::Legacy(legacy) => Ok(State::Legacy(legacy, session)),
+        }
+    }
 }
 
 impl TlsTransformer {
@@ -51,34 +70,28 @@ impl TlsTransformer {
         let mut handshake = match mem::replace(&mut self.state, State::Over) {
             State::Waiting(wanted) => Box::new(wanted.handshake()?),
             State::Shaking(handshake) => handshake,
-            State::Open(open) => {
-                self.state = State::Open(open);
-                return Ok(Shaken { done: true, ..Shaken::default() });
-            }
-            State::Over => return Err(over()),
+            _ => return Err(over()),
         };
         let shaken = handshake.step(wire, plain, reply)?;
-        self.state = if shaken.done {
-            let is_client = !handshake.is_server();
-            let session = Some(Box::new(handshake.session()));
-            let Finished { receiving, sending, schedule } = handshake.finish()?;
-            let records = Records::new(receiving, sending, is_client);
-            State::Open(Box::new(Open { records, schedule, session }))
-        } else {
-            State::Shaking(handshake)
-        };
+        self.state = if shaken.done { State::after(*handshake)? } else { State::Shaking(handshake) };
         Ok(shaken)
     }
 
     pub(crate) fn describe(&mut self, session: &mut Session) {
-        if let State::Open(open) = &mut self.state {
-            session.tls = open.session.take().map(|session| *session);
-        }
+        let found = match &mut self.state {
+            State::Open(open) => open.session.take(),
+            #[cfg(feature = "tls12")]
+            State::Legacy(_, session) => session.take(),
+            _ => None,
+        };
+        session.tls = found.map(|session| *session);
     }
 
     pub(crate) fn open(&mut self, wire: &mut [u8], plain: &mut [u8], reply: &mut Vec<u8>) -> Opened {
         match &mut self.state {
             State::Open(open) => open.records.open(&mut open.schedule, wire, plain, reply),
+            #[cfg(feature = "tls12")]
+            State::Legacy(legacy, _) => legacy.open(wire, plain, reply),
             _ => Opened { consumed: wire.len(), produced: 0, then: Then::Failed(over()) },
         }
     }
@@ -86,6 +99,8 @@ impl TlsTransformer {
     pub(crate) fn sealed_bytes_max(&self, plain_bytes: usize) -> usize {
         match &self.state {
             State::Open(open) => open.records.sealed_bytes_max(plain_bytes),
+            #[cfg(feature = "tls12")]
+            State::Legacy(..) => Legacy::sealed_bytes_max(plain_bytes),
             _ => 0,
         }
     }
@@ -93,19 +108,26 @@ impl TlsTransformer {
     pub(crate) fn seal(&mut self, plain: &[u8], sealed: &mut [u8]) -> Result<usize, Failure> {
         match &mut self.state {
             State::Open(open) => open.records.seal(&mut open.schedule, plain, sealed),
+            #[cfg(feature = "tls12")]
+            State::Legacy(legacy, _) => legacy.seal(plain, sealed),
             _ => Err(over()),
         }
     }
 
     pub(crate) fn finish(&mut self, reply: &mut Vec<u8>) {
-        if let State::Open(open) = &mut self.state {
-            open.records.finish(reply);
+        match &mut self.state {
+            State::Open(open) => open.records.finish(reply),
+            #[cfg(feature = "tls12")]
+            State::Legacy(legacy, _) => legacy.finish(reply),
+            _ => {}
         }
     }
 
     pub(crate) fn end_of_stream(&self, bytes_left: usize) -> Option<Failure> {
         match &self.state {
             State::Open(open) => open.records.end_of_stream(bytes_left),
+            #[cfg(feature = "tls12")]
+            State::Legacy(legacy, _) => legacy.end_of_stream(),
             _ => Some(Failure::new(Cause::HandshakeCut)),
         }
     }

@@ -1,5 +1,6 @@
 //! What rustls' errors mean: the cause a connection closes with, and the words that go with it.
 
+use super::super::records::Alert;
 use super::verify::PinMismatch;
 use crate::error::Cause;
 use crate::secure::Failure;
@@ -9,6 +10,7 @@ use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
 pub(super) fn of(error: &Error) -> Failure {
     let cause = match error {
         Error::InvalidCertificate(error) => of_certificate(error),
+        Error::InvalidCertRevocationList(_) => Cause::CertificateInvalid,
         Error::NoCertificatesPresented => Cause::CertificateMissing,
         Error::NoApplicationProtocol => Cause::AlpnMismatch,
         Error::PeerIncompatible(_) => Cause::NothingInCommon,
@@ -63,39 +65,5 @@ fn of_alert(alert: AlertDescription) -> Failure {
         AlertDescription::CloseNotify => Cause::HandshakeCut,
         _ => Cause::PeerRefused,
     };
-    Failure::because(cause, format!("the peer sent the alert {}", alert_name(alert.into())))
-}
-
-/// An alert's name as in RFC 8446, section 6.
-pub(crate) fn alert_name(code: u8) -> &'static str {
-    match code {
-        0 => "close_notify",
-        10 => "unexpected_message",
-        20 => "bad_record_mac",
-        22 => "record_overflow",
-        40 => "handshake_failure",
-        42 => "bad_certificate",
-        43 => "unsupported_certificate",
-        44 => "certificate_revoked",
-        45 => "certificate_expired",
-        46 => "certificate_unknown",
-        47 => "illegal_parameter",
-        48 => "unknown_ca",
-        49 => "access_denied",
-        50 => "decode_error",
-        51 => "decrypt_error",
-        70 => "protocol_version",
-        71 => "insufficient_security",
-        80 => "internal_error",
-        86 => "inappropriate_fallback",
-        90 => "user_canceled",
-        109 => "missing_extension",
-        110 => "unsupported_extension",
-        112 => "unrecognized_name",
-        113 => "bad_certificate_status_response",
-        115 => "unknown_psk_identity",
-        116 => "certificate_required",
-        120 => "no_application_protocol",
-        _ => "of a number that no standard knows",
-    }
+    Failure::because(cause, format!("the peer sent the alert {}", Alert(alert.into()).name()))
 }

@@ -5,6 +5,8 @@
 
 use super::super::keys::TrafficKey;
 use super::client::ClientSide;
+#[cfg(feature = "tls12")]
+use super::legacy::Legacy;
 use super::schedule::{Schedule, traffic_key};
 use super::server::{ServerSide, take_server_name};
 use super::{failures, hello};
@@ -15,7 +17,7 @@ use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, ReadEarlyData, UnbufferedStatus};
-use rustls::{CommonState, Error, HandshakeKind};
+use rustls::{CommonState, Error, HandshakeKind, ProtocolVersion};
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,10 +34,46 @@ const RECORD_OVERFLOW: u8 = 22;
 const CERTIFICATE_EXPIRED: u8 = 45;
 const BAD_CERTIFICATE: u8 = 42;
 
+/// Steps in which what rustls has to send after an error is taken: a flight and an alert take few.
+const DRAINED_MAX: usize = 64;
+
 /// One end's machine.
-enum Machine {
+pub(super) enum Machine {
     Client(UnbufferedClientConnection),
     Server(UnbufferedServerConnection),
+}
+
+impl Machine {
+    /// One step: does what rustls asks for, says how much of the window is done with and what comes next.
+    pub(super) fn ask(
+        &mut self,
+        window: &mut [u8],
+        sink: &mut Sink<'_>,
+        reply: &mut Vec<u8>,
+    ) -> (usize, Result<Asks, Error>) {
+        match self {
+            Machine::Client(machine) => serve(machine.process_tls_records(window), sink, reply),
+            Machine::Server(machine) => serve(machine.process_tls_records(window), sink, reply),
+        }
+    }
+
+    /// Takes the alert that rustls has ready after an error. Some errors have none. rustls must not see the record
+    /// again that it failed at, and does not look at any while it has something to send.
+    pub(super) fn drain(&mut self, reply: &mut Vec<u8>) {
+        for _ in 0..DRAINED_MAX {
+            if !self.state().wants_write() {
+                break;
+            }
+            let _ = self.ask(&mut [], &mut Sink::none(), reply);
+        }
+    }
+
+    pub(super) fn state(&self) -> &CommonState {
+        match self {
+            Machine::Client(machine) => machine,
+            Machine::Server(machine) => machine,
+        }
+    }
 }
 
 /// A handshake under way.
@@ -56,15 +94,47 @@ pub(crate) struct Handshake {
     early_data: bool,
 }
 
+/// What rustls is not asked about.
+enum Breach {
+    NotTls,
+    LongRecord,
+    LongHandshake,
+}
+
 /// What a finished handshake leaves.
-pub(crate) struct Finished {
-    pub(crate) receiving: TrafficKey,
-    pub(crate) sending: TrafficKey,
-    pub(crate) schedule: Schedule,
+#[cfg_attr(feature = "tls12", allow(clippy::large_enum_variant, reason = "it lives for one call"))]
+pub(crate) enum Ended {
+    /// Keys for our own record layer.
+    Keys { receiving: TrafficKey, sending: TrafficKey, schedule: Schedule },
+    /// A connection that stays with rustls.
+    #[cfg(feature = "tls12")]
+    Legacy(Box<Legacy>),
+}
+
+/// Where plaintext goes: early data before the handshake is over, data after it.
+pub(super) struct Sink<'a> {
+    pub(super) plain: &'a mut [u8],
+    pub(super) used: usize,
+}
+
+impl Sink<'_> {
+    /// For when there can be none.
+    fn none() -> Sink<'static> {
+        Sink { plain: &mut [], used: 0 }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let Some(room) = self.plain.get_mut(self.used..self.used + bytes.len()) else {
+            return Err(Error::General("more plaintext than there is room for".into()));
+        };
+        room.copy_from_slice(bytes);
+        self.used += bytes.len();
+        Ok(())
+    }
 }
 
 /// What rustls wants after one of its states was dealt with.
-enum Asks {
+pub(super) enum Asks {
     /// To be asked again.
     Again,
     /// The next record, if the handshake is not over.
@@ -115,15 +185,15 @@ impl Handshake {
                 return Ok(shaken);
             }
             let pending = end > shaken.consumed;
-            let Some(record) = self.next_record(&wire[end..], reply)? else { break };
+            let record = match self.next_record(&wire[end..]) {
+                Ok(Some(record)) => record,
+                Ok(None) => break,
+                Err(breach) => return Err(self.give_up(breach, &wire[shaken.consumed..end], reply)),
+            };
             if self.received == 0 {
                 self.may_skip = self.is_server() && hello::offers_early_data(&wire[end..end + record]);
             }
             self.received += record;
-            if self.received > self.received_max {
-                let window = &mut wire[shaken.consumed..end];
-                return Err(self.give_up(window, reply, "the handshake is longer than it may be"));
-            }
             let encrypted = wire[end] == APPLICATION_DATA;
             end += record;
             if encrypted && self.may_skip && !pending {
@@ -148,21 +218,19 @@ impl Handshake {
     }
 
     /// The length of the record at the front, header included; `None` if it is not all there.
-    fn next_record(&mut self, wire: &[u8], reply: &mut Vec<u8>) -> Result<Option<usize>, Failure> {
-        let first = self.received == 0;
-        if first && !looks_like_tls(wire) {
-            return Err(Failure::because(Cause::NotSecured, "what it sent first is not TLS"));
+    fn next_record(&self, wire: &[u8]) -> Result<Option<usize>, Breach> {
+        if self.received == 0 && !looks_like_tls(wire) {
+            return Err(Breach::NotTls);
         }
         let Some(header) = wire.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
         let record = HEADER_BYTES + usize::from(u16::from_be_bytes([header[3], header[4]]));
         if record > TLS_RECORD_BYTES_MAX {
-            if first {
-                push_alert(reply, RECORD_OVERFLOW);
-                return Err(Failure::because(Cause::ProtocolViolation, "a record longer than TLS allows"));
-            }
-            return Err(self.give_up(&mut [], reply, "a record longer than TLS allows"));
+            return Err(Breach::LongRecord);
         }
-        Ok((wire.len() >= record).then_some(record))
+        if wire.len() < record {
+            return Ok(None);
+        }
+        if self.received + record > self.received_max { Err(Breach::LongHandshake) } else { Ok(Some(record)) }
     }
 
     /// Lets rustls work on the records it has, until it wants more.
@@ -176,28 +244,19 @@ impl Handshake {
     ) -> Result<(), Failure> {
         let reply_before = reply.len();
         loop {
-            let window = &mut wire[shaken.consumed..end];
-            let early_before = shaken.early;
-            let (discard, asks) = match &mut self.machine {
-                Machine::Client(machine) => {
-                    serve(machine.process_tls_records(window), plain, &mut shaken.early, reply)
-                }
-                Machine::Server(machine) => {
-                    let served = serve(machine.process_tls_records(window), plain, &mut shaken.early, reply);
-                    self.server_name = take_server_name().or(self.server_name.take());
-                    served
-                }
-            };
-            self.early_data |= shaken.early > early_before;
-            self.received -= shaken.early - early_before;
+            let mut sink = Sink { plain: &mut plain[shaken.early..], used: 0 };
+            let (discard, asks) = self.machine.ask(&mut wire[shaken.consumed..end], &mut sink, reply);
+            if self.is_server() {
+                self.server_name = take_server_name().or(self.server_name.take());
+            }
+            self.early_data |= sink.used > 0;
+            self.received -= sink.used;
+            shaken.early += sink.used;
             shaken.consumed += discard;
-            let asks = match asks {
-                Ok(asks) => asks,
-                Err(error) => {
-                    self.drain_alert(&mut wire[shaken.consumed..end], reply);
-                    return Err(failures::of(&error));
-                }
-            };
+            let asks = asks.map_err(|error| {
+                self.machine.drain(reply);
+                failures::of(&error)
+            })?;
             self.check_resumption(reply, reply_before)?;
             match asks {
                 Asks::Again => {}
@@ -224,47 +283,21 @@ impl Handshake {
         })
     }
 
-    /// Takes the alert that rustls has ready after an error. Some errors have none.
-    fn drain_alert(&mut self, window: &mut [u8], reply: &mut Vec<u8>) {
-        let (mut nowhere, mut none) = ([0; 0], 0);
-        loop {
-            let (_, asks) = match &mut self.machine {
-                Machine::Client(machine) => {
-                    serve(machine.process_tls_records(window), &mut nowhere, &mut none, reply)
-                }
-                Machine::Server(machine) => {
-                    serve(machine.process_tls_records(window), &mut nowhere, &mut none, reply)
-                }
-            };
-            if !matches!(asks, Ok(Asks::Again)) {
-                return;
-            }
-        }
-    }
-
-    /// Ends a handshake that broke a rule of ours. rustls has no call that sends an alert; the header of a record
-    /// that cannot be makes it send `decode_error`, under whichever key is in force.
-    fn give_up(&mut self, window: &mut [u8], reply: &mut Vec<u8>, why: &'static str) -> Failure {
-        let mut impossible = window.to_vec();
-        impossible.extend_from_slice(&[HANDSHAKE, 3, 3, 0xff, 0xff]);
-        let (mut nowhere, mut none) = ([0; 0], 0);
-        loop {
-            let (_, asks) = match &mut self.machine {
-                Machine::Client(machine) => {
-                    serve(machine.process_tls_records(&mut impossible), &mut nowhere, &mut none, reply)
-                }
-                Machine::Server(machine) => {
-                    serve(machine.process_tls_records(&mut impossible), &mut nowhere, &mut none, reply)
-                }
-            };
-            match asks {
-                Ok(Asks::Again) => {}
-                Ok(_) => break,
-                Err(_) => {
-                    self.drain_alert(&mut impossible, reply);
-                    break;
-                }
-            }
+    /// Ends a handshake that broke a rule of ours. Who does not speak TLS is told nothing, as OpenSSL does it. rustls
+    /// has no call that sends an alert, but the header of a record that cannot be makes it send `decode_error` under
+    /// whichever key is in force.
+    fn give_up(&mut self, breach: Breach, window: &[u8], reply: &mut Vec<u8>) -> Failure {
+        let why = match breach {
+            Breach::NotTls => return Failure::because(Cause::NotSecured, "what it sent first is not TLS"),
+            Breach::LongRecord => "a record longer than TLS allows",
+            Breach::LongHandshake => "a handshake longer than it may be",
+        };
+        if self.received == 0 {
+            push_alert(reply, RECORD_OVERFLOW);
+        } else {
+            let mut impossible = [window, &[HANDSHAKE, 3, 3, 0xff, 0xff]].concat();
+            while let (_, Ok(Asks::Again)) = self.machine.ask(&mut impossible, &mut Sink::none(), reply) {}
+            self.machine.drain(reply);
         }
         Failure::because(Cause::ProtocolViolation, why)
     }
@@ -274,10 +307,7 @@ impl Handshake {
     }
 
     fn state(&self) -> &CommonState {
-        match &self.machine {
-            Machine::Client(machine) => machine,
-            Machine::Server(machine) => machine,
-        }
+        self.machine.state()
     }
 
     /// What was agreed on.
@@ -289,7 +319,7 @@ impl Handshake {
         let certificates = state.peer_certificates().filter(|_| !unchecked).unwrap_or_default();
         TlsSession {
             version: match state.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
+                Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
                 _ => "TLS 1.3",
             },
             cipher_suite: iana_name(suite),
@@ -305,8 +335,14 @@ impl Handshake {
         }
     }
 
-    /// The keys of a handshake that is done, for our own record layer.
-    pub(crate) fn finish(self) -> Result<Finished, Failure> {
+    /// What goes on when the handshake is done.
+    pub(crate) fn finish(self) -> Result<Ended, Failure> {
+        if self.state().protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+            #[cfg(feature = "tls12")]
+            return Ok(Ended::Legacy(Box::new(Legacy::new(self.machine))));
+            #[cfg(not(feature = "tls12"))]
+            return Err(Failure::because(Cause::NothingInCommon, "TLS 1.2 needs the feature tls12"));
+        }
         let (secrets, schedule) = match self.machine {
             Machine::Client(machine) => {
                 machine.dangerous_into_kernel_connection().map(|(s, kept)| (s, Schedule::Client(kept)))
@@ -316,7 +352,8 @@ impl Handshake {
             }
         }
         .map_err(|error| failures::of(&error))?;
-        Ok(Finished { receiving: traffic_key(secrets.rx)?, sending: traffic_key(secrets.tx)?, schedule })
+        let (receiving, sending) = (traffic_key(secrets.rx)?, traffic_key(secrets.tx)?);
+        Ok(Ended::Keys { receiving, sending, schedule })
     }
 }
 
@@ -334,23 +371,14 @@ impl fmt::Debug for Handshake {
 
 /// Where the early data of a connection is, if its end can have any.
 trait EarlyData: Sized {
-    /// Moves what there is to `plain`, from `used` on.
-    fn take(read: ReadEarlyData<'_, '_, Self>, plain: &mut [u8], used: &mut usize) -> Result<(), Error>;
+    /// Moves what there is to `sink`.
+    fn take(read: ReadEarlyData<'_, '_, Self>, sink: &mut Sink<'_>) -> Result<(), Error>;
 }
 
 impl EarlyData for ServerConnectionData {
-    fn take(
-        mut read: ReadEarlyData<'_, '_, ServerConnectionData>,
-        plain: &mut [u8],
-        used: &mut usize,
-    ) -> Result<(), Error> {
+    fn take(mut read: ReadEarlyData<'_, '_, Self>, sink: &mut Sink<'_>) -> Result<(), Error> {
         while let Some(record) = read.next_record() {
-            let bytes = record?.payload;
-            let Some(room) = plain.get_mut(*used..*used + bytes.len()) else {
-                return Err(Error::General("early data beyond the room for it".into()));
-            };
-            room.copy_from_slice(bytes);
-            *used += bytes.len();
+            sink.put(record?.payload)?;
         }
         Ok(())
     }
@@ -358,16 +386,15 @@ impl EarlyData for ServerConnectionData {
 
 /// Servers send none.
 impl EarlyData for ClientConnectionData {
-    fn take(_: ReadEarlyData<'_, '_, Self>, _: &mut [u8], _: &mut usize) -> Result<(), Error> {
+    fn take(_: ReadEarlyData<'_, '_, Self>, _: &mut Sink<'_>) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// Does what one state of rustls' machine asks for. Says how much of the window is done with.
+/// Does what one state of rustls' machine asks for.
 fn serve<D: EarlyData>(
     status: UnbufferedStatus<'_, '_, D>,
-    plain: &mut [u8],
-    early: &mut usize,
+    sink: &mut Sink<'_>,
     reply: &mut Vec<u8>,
 ) -> (usize, Result<Asks, Error>) {
     let asks = status.state.and_then(|state| match state {
@@ -376,7 +403,13 @@ fn serve<D: EarlyData>(
             transmit.done();
             Ok(Asks::Again)
         }
-        ConnectionState::ReadEarlyData(read) => D::take(read, plain, early).map(|()| Asks::Again),
+        ConnectionState::ReadEarlyData(read) => D::take(read, sink).map(|()| Asks::Again),
+        ConnectionState::ReadTraffic(mut read) => {
+            while let Some(record) = read.next_record() {
+                sink.put(record?.payload)?;
+            }
+            Ok(Asks::Again)
+        }
         ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_) => Ok(Asks::Input),
         ConnectionState::PeerClosed | ConnectionState::Closed => Ok(Asks::Over),
         _ => Err(Error::HandshakeNotComplete),

@@ -4,6 +4,8 @@ mod client;
 mod failures;
 mod handshake;
 mod hello;
+#[cfg(feature = "tls12")]
+mod legacy;
 mod pem;
 mod resolver;
 pub mod rustls_0_23;
@@ -14,7 +16,9 @@ mod ticketer;
 mod verify;
 
 pub(crate) use client::{ClientSide, session_store};
-pub(crate) use handshake::{Finished, Handshake};
+pub(crate) use handshake::{Ended, Handshake};
+#[cfg(feature = "tls12")]
+pub(crate) use legacy::Legacy;
 pub(crate) use schedule::Schedule;
 pub(crate) use server::{Lasting, ServerSide};
 pub(crate) use sessions::Store;

@@ -2,7 +2,7 @@
 
 /// The description of an alert: what became of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Alert(pub(super) u8);
+pub(in super::super) struct Alert(pub(in super::super) u8);
 
 /// The level of `close_notify` and `user_canceled`.
 pub(super) const WARNING: u8 = 1;
@@ -28,7 +28,7 @@ impl Alert {
     }
 
     /// Its name in the registry of TLS alerts; those of older versions are among them, as peers still send them.
-    pub(super) fn name(self) -> String {
+    pub(in super::super) fn name(self) -> String {
         let name = match self.0 {
             0 => "close_notify",
             10 => "unexpected_message",

@@ -19,7 +19,7 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
-use self::alert::Alert;
+pub(super) use self::alert::Alert;
 use self::direction::Direction;
 use self::messages::{Fragment, Message};
 use super::keys::{KeySchedule, TrafficKey};

@@ -1,4 +1,10 @@
 //! TLS from end to end, without sockets.
 
+mod early;
 mod handshakes;
+#[cfg(feature = "tls12")]
+mod legacy;
+mod ready_made;
+mod refusals;
 mod rig;
+mod servers;

@@ -4,8 +4,9 @@ use super::super::{ClientTls, ServerTls, ServerTlsBuilder, TlsTransformer, Wante
 use crate::secure::{Failure, Session, Then, TlsSession};
 use crate::time::Instant;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa, KeyIdMethod,
-    KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, IsCa,
+    KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, RevokedCertParams, SerialNumber,
+    SignatureAlgorithm, date_time_ymd,
 };
 
 /// One end of a connection: its transformer, what it was sent and what came out.
@@ -177,7 +178,10 @@ impl Authority {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let name = format!("authority {:?}", &key.public_key_raw()[1..9]);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let issuer = CertifiedIssuer::self_signed(params, key).unwrap();
         Authority { issuer }
     }
 
@@ -189,17 +193,24 @@ impl Authority {
         self.issue_until(names, 4000)
     }
 
+    pub(super) fn issue_with(&self, names: &[&str], kind: &'static SignatureAlgorithm) -> Leaf {
+        self.issue_for(names, 4000, &KeyPair::generate_for(kind).unwrap())
+    }
+
     /// A certificate that is good from 1990 to the first day of `year`.
     pub(super) fn issue_until(&self, names: &[&str], year: i32) -> Leaf {
+        self.issue_for(names, year, &KeyPair::generate().unwrap())
+    }
+
+    fn issue_for(&self, names: &[&str], year: i32, key: &KeyPair) -> Leaf {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = date_time_ymd(1990, 1, 1);
         params.not_after = date_time_ymd(year, 1, 1);
-        let key = KeyPair::generate().unwrap();
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &key.subject_public_key_info());
         let serial = SerialNumber::from(u64::from_be_bytes(digest.as_ref()[..8].try_into().unwrap()) >> 1);
         params.serial_number = Some(serial.clone());
-        let chain = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let chain = params.signed_by(key, &self.issuer).unwrap().pem();
         Leaf { chain, key: key.serialize_pem(), pin: digest.as_ref().try_into().unwrap(), serial }
     }
 
