@@ -19,7 +19,7 @@ fn forbidden(what: &'static str, content_type: u8, content: &[u8], alert: Alert)
 fn assert_refused(us: &mut End, peer: &mut End, wire: &[u8], alert: Alert, what: &str) {
     let got = us.open(wire);
     assert!(matches!(got.then, Next::Failed(Cause::ProtocolViolation, _)), "{what}: {:?}", got.then);
-    assert_eq!(got.data, [], "{what}");
+    assert_eq!(got.data, [0_u8; 0], "{what}");
     let told = peer.open(&got.reply);
     assert_eq!(told.then, Next::Failed(Cause::PeerRefused, alert.name()), "{what}");
 }
@@ -141,7 +141,7 @@ fn every_alert_of_the_peer_but_two_ends_the_connection_without_an_answer() {
             let (mut us, mut peer) = pair(Suite::Aes128Gcm);
             let got = us.open(&peer.forge(direction::ALERT, &[level, description], 0));
             assert_eq!(got.then, Next::Failed(Cause::PeerRefused, Alert(description).name()));
-            assert_eq!(got.reply, [], "an alert is not answered with an alert");
+            assert_eq!(got.reply, [0_u8; 0], "an alert is not answered with an alert");
         }
     }
     let (mut us, mut peer) = pair(Suite::Aes128Gcm);
