@@ -1,0 +1,65 @@
+//! An authority made for a test, and certificates that it issues.
+
+use crate::rig::Folder;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
+
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// Files in PEM.
+pub struct Pair {
+    pub cert: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new() -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.distinguished_name.push(DnType::CommonName, "an authority for tests");
+        let key = KeyPair::generate().expect("a key");
+        Authority(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
+    }
+
+    /// Its own certificate as a file.
+    pub fn write(&self, folder: &Folder) -> String {
+        folder.write("ca.pem", self.0.pem())
+    }
+
+    /// A certificate for a server of these names and its key, in two texts.
+    pub fn server(&self, names: &[&str]) -> (String, String) {
+        self.issue(names, names[0], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// The same as files whose names begin with `name`.
+    pub fn write_server(&self, folder: &Folder, name: &str, names: &[&str]) -> Pair {
+        write_pair(folder, name, self.server(names))
+    }
+
+    /// A certificate for a client and its key as files whose names begin with its own.
+    pub fn write_client(&self, folder: &Folder, name: &str) -> Pair {
+        write_pair(folder, name, self.issue(&[name], name, ExtendedKeyUsagePurpose::ClientAuth))
+    }
+
+    fn issue(&self, names: &[&str], common_name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).expect("names that a certificate can hold");
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![usage];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+        (certificate.pem(), key.serialize_pem())
+    }
+}
+
+fn write_pair(folder: &Folder, name: &str, (cert, key): (String, String)) -> Pair {
+    Pair {
+        cert: folder.write(&format!("{name}.pem"), cert),
+        key: folder.write(&format!("{name}.key.pem"), key),
+    }
+}
