@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = (&*wanted.host, wanted.port).to_socket_addrs()?.next().ok_or("the name has no address")?;
     let mut reactor = Reactor::new(Config::default())?;
     let conn = reactor.io().connect(Connect::to(address).tls(&tls, &wanted.host))?;
-    let request = format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", wanted.path, wanted.host);
+    let request =
+        format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", wanted.path, wanted.host);
     reactor.io().send(conn, request.as_bytes())?;
     reactor.run(&mut Fetch)?;
 

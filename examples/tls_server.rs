@@ -22,7 +22,8 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut cert, mut key, mut client_ca) = (String::new(), String::new(), String::new());
-    let args = args::parse_with(&mut [("--cert", &mut cert), ("--key", &mut key), ("--client-ca", &mut client_ca)]);
+    let args =
+        args::parse_with(&mut [("--cert", &mut cert), ("--key", &mut key), ("--client-ca", &mut client_ca)]);
     let mut tls = ServerTls::builder().pem_files(cert, key).alpn(["http/1.1"]);
     if !client_ca.is_empty() {
         tls = tls.client_ca_file(client_ca);
@@ -82,7 +83,8 @@ impl Server {
     fn answer(&self, io: &mut Io, conn: Conn, bytes: &[u8]) {
         let Some(page) = self.pages.get(conn) else { return };
         if bytes.windows(4).any(|window| window == b"\r\n\r\n") {
-            let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", page.len());
+            let head =
+                format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", page.len());
             let _ = io.send_parts(conn, &[head.as_bytes(), page.as_bytes()]);
             io.close(conn);
         } else {
