@@ -3,6 +3,14 @@
 //! Where a program is missing its tests say so and pass; where CI is set they fail.
 
 mod certificates;
+mod curl;
+mod example;
+mod nginx;
+mod noise;
 mod openssl;
+mod openssl_client;
+mod openssl_server;
+mod ours;
+mod reload;
 mod rig;
 mod rigs;

@@ -1,13 +1,25 @@
 //! Our two ends: an echo server that tells what it saw, and a client that is asked to speak line by line.
 
-use crate::rig::PATIENCE;
+use crate::certificates::Pair;
+use crate::rig::{Folder, PATIENCE};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 use windlass::error::CloseReason;
+use windlass::tls::{ClientTls, ClientTlsBuilder, ServerTls};
 use windlass::{
     Config, Conn, Connect, Core, Cores, Event, Handler, Io, Listen, Reactor, Running, Session, Wait,
 };
+
+/// A server with this certificate, and the defaults otherwise.
+pub fn server_tls(pair: &Pair) -> ServerTls {
+    ServerTls::from_pem_files(&pair.cert, &pair.key).expect("a pair")
+}
+
+/// A client that trusts the folder's authority only.
+pub fn client_tls(folder: &Folder) -> ClientTlsBuilder {
+    ClientTls::builder().roots_pem_file(folder.file("ca.pem"))
+}
 
 /// What an end saw of a connection.
 #[derive(Debug)]
