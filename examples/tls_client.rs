@@ -1,67 +1,49 @@
-//! cargo run --release --example tls_client --features tls -- https://example.com/
+//! cargo run --release --example tls_client --features tls -- https://example.com/ https://example.com/
 //!
-//! Fetches a page over TLS and says how it was secured. Trusts what the system trusts, or only the authority in
-//! `--ca FILE`. With `--sessions FILE` the next run resumes this one's session instead of a whole handshake.
+//! Fetches pages over TLS, one connection after the other, and says how each was secured: the second one to the same
+//! server resumes the session of the first. Trusts whom the system trusts, or only the authority in `--ca FILE`.
 
+use std::error::Error;
 use std::io::Write;
 use std::net::ToSocketAddrs;
 use windlass::tls::ClientTls;
 use windlass::{Config, Connect, Event, Handler, Io, Reactor};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let wanted = Wanted::from_command_line()?;
-    let tls = match &wanted.ca {
-        Some(file) => ClientTls::builder().roots_pem_file(file).alpn(["http/1.1"]).build()?,
-        None => ClientTls::builder().alpn(["http/1.1"]).build()?,
-    };
-    if let Some(sessions) = wanted.sessions.as_ref().filter(|file| std::path::Path::new(file).exists()) {
-        tls.load_sessions(&std::fs::read(sessions)?)?;
+fn main() -> Result<(), Box<dyn Error>> {
+    let (mut tls, mut urls) = (ClientTls::builder(), Vec::new());
+    let mut own_roots = false;
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        if word == "--ca" {
+            tls = tls.roots_file(words.next().ok_or("--ca wants a file")?);
+            own_roots = true;
+        } else {
+            urls.push(word);
+        }
     }
-
-    let address = (&*wanted.host, wanted.port).to_socket_addrs()?.next().ok_or("the name has no address")?;
+    let tls = if own_roots { tls } else { tls.platform_roots() };
+    let tls = tls.alpn(["http/1.1"]).build()?;
     let mut reactor = Reactor::new(Config::default())?;
-    let conn = reactor.io().connect(Connect::to(address).tls(&tls, &wanted.host))?;
-    let request =
-        format!("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", wanted.path, wanted.host);
-    reactor.io().send(conn, request.as_bytes())?;
-    reactor.run(&mut Fetch)?;
-
-    if let Some(sessions) = &wanted.sessions {
-        std::fs::write(sessions, tls.save_sessions())?;
+    for url in &urls {
+        fetch(&mut reactor, &tls, url)?;
     }
     Ok(())
 }
 
-/// `tls_client [--ca FILE] [--sessions FILE] https://HOST[:PORT][/PATH]`
-struct Wanted {
-    host: String,
-    port: u16,
-    path: String,
-    ca: Option<String>,
-    sessions: Option<String>,
+fn fetch(reactor: &mut Reactor, tls: &ClientTls, url: &str) -> Result<(), Box<dyn Error>> {
+    let rest = url.strip_prefix("https://").ok_or("give URLs that begin with https://")?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
+    // This may block; a server would look names up before its loop begins, or on a thread of its own.
+    let address = (host, port.parse()?).to_socket_addrs()?.next().ok_or("the name has no address")?;
+    let conn = reactor.io().connect(Connect::to(address).tls(tls, host))?;
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    reactor.io().send(conn, request.as_bytes())?;
+    reactor.run(&mut Fetch)?;
+    Ok(())
 }
 
-impl Wanted {
-    fn from_command_line() -> Result<Wanted, String> {
-        let (mut url, mut ca, mut sessions) = (None, None, None);
-        let mut words = std::env::args().skip(1);
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--ca" => ca = words.next(),
-                "--sessions" => sessions = words.next(),
-                _ => url = Some(word),
-            }
-        }
-        let url = url.ok_or("usage: [--ca FILE] [--sessions FILE] https://HOST[:PORT][/PATH]")?;
-        let rest = url.strip_prefix("https://").ok_or("the URL must begin with https://")?;
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (host, port) = authority.rsplit_once(':').unwrap_or((authority, "443"));
-        let port = port.parse().map_err(|_| format!("'{port}' is no port"))?;
-        Ok(Wanted { host: host.into(), port, path: format!("/{path}"), ca, sessions })
-    }
-}
-
-/// Prints what comes.
+/// Prints the page to standard output and everything else to standard error.
 struct Fetch;
 
 impl Handler for Fetch {
@@ -74,7 +56,10 @@ impl Handler for Fetch {
                     eprintln!("protocol: {alpn}, resumed: {}", tls.resumed);
                 }
             }
-            Event::Data { bytes, .. } => drop(std::io::stdout().write_all(bytes)),
+            Event::Data { bytes, .. } => {
+                // Whoever reads it may have had enough.
+                let _ = std::io::stdout().write_all(bytes);
+            }
             Event::Closed { reason, .. } => {
                 eprintln!("{reason}");
                 io.stop();

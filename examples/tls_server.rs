@@ -24,9 +24,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut cert, mut key, mut client_ca) = (String::new(), String::new(), String::new());
     let args =
         args::parse_with(&mut [("--cert", &mut cert), ("--key", &mut key), ("--client-ca", &mut client_ca)]);
-    let mut tls = ServerTls::builder().pem_files(cert, key).alpn(["http/1.1"]);
+    let mut tls = ServerTls::builder().certificate_files(cert, key).alpn(["http/1.1"]);
     if !client_ca.is_empty() {
-        tls = tls.client_ca_file(client_ca);
+        tls = tls.require_client_certificates().client_roots_file(client_ca);
     }
     let tls = tls.build()?;
     reload_on_sighup(tls.clone())?;

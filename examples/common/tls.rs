@@ -50,7 +50,7 @@ impl Upstream {
         let tls = match (self.name.is_empty(), self.ca.is_empty()) {
             (true, _) => return Ok(connect),
             (false, true) => ClientTls::platform()?,
-            (false, false) => ClientTls::builder().roots_pem_file(&self.ca).build()?,
+            (false, false) => ClientTls::builder().roots_file(&self.ca).build()?,
         };
         Ok(connect.tls(&tls, &self.name))
     }

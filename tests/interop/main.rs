@@ -1,4 +1,5 @@
-//! TLS and Noise with software that none of us wrote: openssl, curl, nginx, and Python's noiseprotocol.
+//! TLS and Noise with software that none of us wrote: openssl, curl, nginx, redis-cli, and
+//! Python's noiseprotocol.
 //!
 //! Where a program is missing its tests say so and pass; where CI is set they fail.
 
@@ -11,6 +12,7 @@ mod openssl;
 mod openssl_client;
 mod openssl_server;
 mod ours;
+mod redis;
 mod reload;
 mod rig;
 mod rigs;

@@ -75,8 +75,7 @@ fn request(path: &str) -> Vec<u8> {
 fn nginx_knows_us_by_our_certificate_and_sends_much() {
     let Some(nginx) = Nginx::start("ssl_verify_client on; ssl_client_certificate ca.pem;") else { return };
     let pair = nginx.client_pair();
-    let tls =
-        ours::client_tls(&nginx.folder).identity_pem_files(&pair.cert, &pair.key).build().expect("files");
+    let tls = ours::client_tls(&nginx.folder).identity_files(&pair.cert, &pair.key).build().expect("files");
     let mut client = nginx.connect(&tls);
     client.send(&request("/"));
     client.receives(b"TLSv1.3 . [CN=ann] SUCCESS");

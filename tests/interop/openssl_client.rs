@@ -44,8 +44,11 @@ fn is_refused(server: &Server, client: Tool, words: &str, cause: Cause) {
 #[test]
 fn s_client_verifies_negotiates_and_is_echoed() {
     let Some((folder, _, pair)) = openssl::prepared() else { return };
-    let tls =
-        ServerTls::builder().pem_files(&pair.cert, &pair.key).alpn(["http/1.1"]).build().expect("a pair");
+    let tls = ServerTls::builder()
+        .certificate_files(&pair.cert, &pair.key)
+        .alpn(["http/1.1"])
+        .build()
+        .expect("a pair");
     let server = listen(&tls);
     let mut client =
         openssl::client(&folder, server.address, &["-servername", "localhost", "-alpn", "h2,http/1.1"]);
@@ -115,8 +118,12 @@ fn s_client_updates_its_key_and_asks_for_ours_to_be_updated() {
 fn s_client_shows_its_certificate_and_is_refused_without_a_good_one() {
     let Some((folder, authority, pair)) = openssl::prepared() else { return };
     let ca = folder.file("ca.pem");
-    let tls =
-        ServerTls::builder().pem_files(&pair.cert, &pair.key).client_ca_file(&ca).build().expect("files");
+    let tls = ServerTls::builder()
+        .certificate_files(&pair.cert, &pair.key)
+        .require_client_certificates()
+        .client_roots_file(&ca)
+        .build()
+        .expect("files");
     let server = listen(&tls);
     let known = authority.write_client(&folder, "ann");
     let mut client = openssl::client(&folder, server.address, &["-cert", &known.cert, "-key", &known.key]);
@@ -138,11 +145,7 @@ fn s_client_shows_its_certificate_and_is_refused_without_a_good_one() {
 fn s_client_of_an_older_version_gets_the_alert_that_says_so() {
     let Some((folder, _, pair)) = openssl::prepared() else { return };
     let server = listen(&ours::server_tls(&pair));
-    let mut older = vec!["-tls1_1"];
-    if cfg!(not(feature = "tls12")) {
-        older.push("-tls1_2");
-    }
-    for version in older {
+    for version in ["-tls1_1", "-tls1_2"] {
         // At its usual level of security this openssl would not even say that it is so old.
         let client = openssl::client(&folder, server.address, &[version, "-cipher", "DEFAULT@SECLEVEL=0"]);
         is_refused(&server, client, "alert protocol version", Cause::NothingInCommon);
@@ -152,8 +155,11 @@ fn s_client_of_an_older_version_gets_the_alert_that_says_so() {
 #[test]
 fn s_client_with_nothing_in_common_gets_the_alert_that_says_so() {
     let Some((folder, _, pair)) = openssl::prepared() else { return };
-    let tls =
-        ServerTls::builder().pem_files(&pair.cert, &pair.key).alpn(["http/1.1"]).build().expect("a pair");
+    let tls = ServerTls::builder()
+        .certificate_files(&pair.cert, &pair.key)
+        .alpn(["http/1.1"])
+        .build()
+        .expect("a pair");
     let server = listen(&tls);
     let client = openssl::client(&folder, server.address, &["-alpn", "smtp"]);
     is_refused(&server, client, "alert no application protocol", Cause::AlpnMismatch);

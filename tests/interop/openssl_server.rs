@@ -116,9 +116,8 @@ fn s_server_wants_our_certificate() {
     let (known, ca) = (authority.write_client(&folder, "ann"), folder.file("ca.pem"));
     let (mut server, address) =
         openssl::server(&pair, &["-Verify", "1", "-verify_return_error", "-CAfile", &ca]);
-    let identified = |pair: &Pair| {
-        ours::client_tls(&folder).identity_pem_files(&pair.cert, &pair.key).build().expect("files")
-    };
+    let identified =
+        |pair: &Pair| ours::client_tls(&folder).identity_files(&pair.cert, &pair.key).build().expect("files");
     let mut client = connect(&identified(&known), address);
     talk(&mut server, &mut client, "it is me");
     assert!(server.has_said("CN = ann"), "{}", server.said());
@@ -156,9 +155,6 @@ fn s_server_hears_why_its_certificate_will_not_do() {
 
 #[test]
 fn s_server_without_tls_1_3_is_refused() {
-    if cfg!(feature = "tls12") {
-        return;
-    }
     let Some((folder, _, pair)) = openssl::prepared() else { return };
     let tls = ours::client_tls(&folder).build().expect("an authority");
     let (server, address) = openssl::server(&pair, &["-tls1_2"]);

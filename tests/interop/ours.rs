@@ -18,7 +18,7 @@ pub fn server_tls(pair: &Pair) -> ServerTls {
 
 /// A client that trusts the folder's authority only.
 pub fn client_tls(folder: &Folder) -> ClientTlsBuilder {
-    ClientTls::builder().roots_pem_file(folder.file("ca.pem"))
+    ClientTls::builder().roots_file(folder.file("ca.pem"))
 }
 
 /// What an end saw of a connection.
