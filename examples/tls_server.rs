@@ -63,7 +63,7 @@ struct Server {
 impl Handler for Server {
     fn handle(&mut self, io: &mut Io, event: Event<'_>) {
         match event {
-            Event::Opened { conn, session } => {
+            Event::Opened { conn, session, .. } => {
                 if let Some(tls) = &session.tls {
                     self.pages.insert(conn, page(tls));
                 }

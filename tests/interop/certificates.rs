@@ -16,10 +16,15 @@ pub struct Pair {
 
 impl Authority {
     pub fn new() -> Authority {
+        Authority::named("an authority for tests")
+    }
+
+    /// One of another name is unknown; one of the same name would be taken for a forgery.
+    pub fn named(name: &str) -> Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "an authority for tests");
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().expect("a key");
         Authority(CertifiedIssuer::self_signed(params, key).expect("a certificate"))
     }

@@ -60,7 +60,7 @@ fn curl_resumes_its_session_with_our_server() {
             example::start("tls_server", &["--cert", &pair.cert, "--key", &pair.key, "--cores", cores]);
         // It closes after each page, so each is a connection of its own.
         let said = curl(&folder, address, &[], &["/"; 8]);
-        assert_eq!(said.matches("TLS 1.3 TLS13_").count(), 8, "{said}");
+        assert_eq!(said.matches("TLS 1.3 TLS_").count(), 8, "{said}");
         assert_eq!(said.matches("name asked for: localhost").count(), 8, "{said}");
         assert_eq!(said.matches("resumed: true").count(), 7, "{said}");
     }
@@ -74,7 +74,8 @@ fn curl_shows_our_server_its_certificate() {
         example::start("tls_server", &["--cert", &pair.cert, "--key", &pair.key, "--client-ca", &ca]);
     let known = authority.write_client(&folder, "ann");
     let said = curl(&folder, address, &["--cert", &known.cert, "--key", &known.key], &["/", "/"]);
-    assert_eq!(said.matches("client certificates: 1").count(), 2, "{said}");
+    assert_eq!(said.matches("client certificates: ").count(), 2, "{said}");
+    assert!(!said.contains("client certificates: 0"), "{said}");
     assert_eq!(
         said.matches("resumed: false").count(),
         2,
@@ -84,11 +85,11 @@ fn curl_shows_our_server_its_certificate() {
 
 #[test]
 fn curl_hears_from_our_server_that_it_wants_tls() {
-    let Some((_, _, pair)) = prepared() else { return };
+    let Some((_folder, _, pair)) = prepared() else { return };
     let (mut server, address) = example::start("tls_server", &["--cert", &pair.cert, "--key", &pair.key]);
     let (status, said) = Tool::start("curl", &["-sS", &format!("http://{address}/")]).end();
     assert!(!status.success(), "{said}");
-    server.says("plaintext");
+    server.says("is not TLS");
 }
 
 #[test]

@@ -34,9 +34,8 @@ fn part(server: &Server, mut client: Tool) -> String {
 
 /// A client that must be refused: it says `words`, and the server saw `cause`.
 #[track_caller]
-fn is_refused(server: &Server, client: Tool, words: &str, cause: Cause) {
-    let (_, said) = client.end();
-    assert!(said.contains(words), "'{words}' is not in\n{said}");
+fn is_refused(server: &Server, mut client: Tool, words: &str, cause: Cause) {
+    client.says(words);
     let reason = server.closed();
     assert_eq!(reason.cause(), cause, "{reason}");
 }
@@ -76,7 +75,7 @@ fn s_client_may_choose_any_suite_and_group() {
             openssl::client(&folder, server.address, &["-ciphersuites", suite, "-groups", groups]);
         client.says(&format!("\nNew, TLSv1.3, Cipher is {suite}"));
         let session = opened(&server);
-        assert_eq!(session.cipher_suite.replace("TLS13_", "TLS_"), suite);
+        assert_eq!(session.cipher_suite, suite);
         is_echoed(&mut client, "with any of them");
         part(&server, client);
     }
@@ -136,7 +135,7 @@ fn s_client_shows_its_certificate_and_is_refused_without_a_good_one() {
     is_refused(&server, client, "alert certificate required", Cause::CertificateMissing);
 
     let elsewhere = Folder::new();
-    let stranger = crate::certificates::Authority::new().write_client(&elsewhere, "ann");
+    let stranger = crate::certificates::Authority::named("another authority").write_client(&elsewhere, "ann");
     let client = openssl::client(&folder, server.address, &["-cert", &stranger.cert, "-key", &stranger.key]);
     is_refused(&server, client, "alert unknown ca", Cause::CertificateUnknown);
 }

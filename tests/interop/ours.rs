@@ -134,7 +134,10 @@ impl Client {
         self.saw.session.clone().expect("just seen")
     }
 
+    /// Sends, as soon as it may.
+    #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
+        self.opened();
         self.reactor.io().send(self.conn, bytes).expect("room");
         self.reactor.turn(Wait::No, &mut self.saw).expect("it turns");
     }
