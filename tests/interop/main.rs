@@ -16,3 +16,4 @@ mod redis;
 mod reload;
 mod rig;
 mod rigs;
+mod rustls;

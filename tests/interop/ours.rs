@@ -127,6 +127,11 @@ impl Client {
         }
     }
 
+    /// Does what can be done now.
+    pub fn turn(&mut self) {
+        self.reactor.turn(Wait::No, &mut self.saw).expect("it turns");
+    }
+
     /// What the handshake agreed on.
     #[track_caller]
     pub fn opened(&mut self) -> Session {
@@ -139,7 +144,7 @@ impl Client {
     pub fn send(&mut self, bytes: &[u8]) {
         self.opened();
         self.reactor.io().send(self.conn, bytes).expect("room");
-        self.reactor.turn(Wait::No, &mut self.saw).expect("it turns");
+        self.turn();
     }
 
     /// Waits until these bytes are among those that have come and have not been waited for yet, and takes them.
