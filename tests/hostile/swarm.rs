@@ -276,7 +276,10 @@ impl Node {
         let expected = [Cause::Closed, Cause::Aborted, Cause::PeerClosed, Cause::Reset, Cause::Refused];
         // Who goes during the handshake, or breaks off, leaves no mark that it ended well.
         let cut = theirs.gone && [Cause::HandshakeCut, Cause::Truncated].contains(&cause);
-        assert!(cut || expected.contains(&cause), "connection {number} ended by {cause:?}: {mine:?} {theirs:?}");
+        assert!(
+            cut || expected.contains(&cause),
+            "connection {number} ended by {cause:?}: {mine:?} {theirs:?}"
+        );
         if cause == Cause::PeerClosed {
             if !mine.gone {
                 assert_ended_well(mine, theirs);

@@ -98,6 +98,35 @@ fn s_client_resumes_with_the_ticket_that_it_saved() {
     part(&server, client);
 }
 
+/// A ticket is good for early data once: whoever recorded the first message and sends it again is not heard before
+/// the handshake is over.
+#[test]
+fn s_client_sends_early_data_once_with_each_ticket() {
+    let Some((folder, _, pair)) = openssl::prepared() else { return };
+    let tls = ServerTls::builder().certificate_files(&pair.cert, &pair.key).early_data(4096).build();
+    let server = listen(&tls.expect("a pair"));
+    let (saved, early) = (folder.file("session"), folder.write("early", "before we have met"));
+    let mut client = openssl::client(&folder, server.address, &["-sess_out", &saved]);
+    opened(&server);
+    is_echoed(&mut client, "first");
+    part(&server, client);
+
+    let arguments = ["-sess_in", &saved, "-early_data", &early];
+    let mut client = openssl::client(&folder, server.address, &arguments);
+    client.says("Early data was accepted");
+    assert_eq!(server.early(), b"before we have met");
+    let session = opened(&server);
+    assert!(session.resumed && session.early_data);
+    is_echoed(&mut client, "second");
+    part(&server, client);
+
+    let mut client = openssl::client(&folder, server.address, &arguments);
+    client.says("Early data was rejected");
+    assert!(!opened(&server).early_data);
+    is_echoed(&mut client, "third");
+    part(&server, client);
+}
+
 #[test]
 fn s_client_updates_its_key_and_asks_for_ours_to_be_updated() {
     let Some((folder, _, pair)) = openssl::prepared() else { return };

@@ -24,6 +24,7 @@ pub fn client_tls(folder: &Folder) -> ClientTlsBuilder {
 /// What an end saw of a connection.
 #[derive(Debug)]
 pub enum Seen {
+    Early(Vec<u8>),
     Opened(Session),
     Closed(CloseReason),
 }
@@ -44,21 +45,35 @@ impl Server {
         Server { address, seen, running: Some(running) }
     }
 
+    #[track_caller]
+    fn next(&self) -> Seen {
+        self.seen.recv_timeout(PATIENCE).expect("something happens")
+    }
+
     /// What the next connection's handshake agreed on.
     #[track_caller]
     pub fn opened(&self) -> Session {
-        match self.seen.recv_timeout(PATIENCE).expect("a connection") {
+        match self.next() {
             Seen::Opened(session) => session,
-            Seen::Closed(reason) => panic!("not opened: {reason}"),
+            other => panic!("not opened: {other:?}"),
+        }
+    }
+
+    /// What came within the next connection's handshake.
+    #[track_caller]
+    pub fn early(&self) -> Vec<u8> {
+        match self.next() {
+            Seen::Early(bytes) => bytes,
+            other => panic!("nothing early: {other:?}"),
         }
     }
 
     /// Why the connection ended.
     #[track_caller]
     pub fn closed(&self) -> CloseReason {
-        match self.seen.recv_timeout(PATIENCE).expect("an end") {
+        match self.next() {
             Seen::Closed(reason) => reason,
-            Seen::Opened(session) => panic!("opened: {session:?}"),
+            other => panic!("not closed: {other:?}"),
         }
     }
 }
@@ -77,6 +92,7 @@ fn echo(tell: Sender<Seen>) -> impl Handler {
     move |io: &mut Io, event: Event<'_>| {
         // The test may have seen all it wanted to.
         match event {
+            Event::EarlyData { bytes, .. } => drop(tell.send(Seen::Early(bytes.to_vec()))),
             Event::Opened { session, .. } => drop(tell.send(Seen::Opened(session.clone()))),
             Event::Data { conn, bytes } => drop(io.send(conn, bytes)),
             Event::Closed { reason, .. } => drop(tell.send(Seen::Closed(reason.clone()))),
