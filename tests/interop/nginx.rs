@@ -108,3 +108,20 @@ fn nginx_lets_us_resume() {
         client.close();
     }
 }
+
+/// Each nginx makes keys of its own for its tickets, so that another one of the same name cannot read them.
+#[test]
+fn nginx_that_does_not_take_our_ticket_gets_a_whole_handshake() {
+    let Some(nginx) = Nginx::start("") else { return };
+    let Some(other) = Nginx::start("") else { return };
+    let [first, second] = [&nginx, &other].map(|nginx| nginx.folder.file("ca.pem"));
+    let tls = ClientTls::builder().roots_file(first).roots_file(second).build().expect("two authorities");
+    for (server, resumed) in [(&nginx, false), (&nginx, true), (&other, false), (&other, true)] {
+        let mut client = server.connect(&tls);
+        assert_eq!(client.opened().tls.expect("TLS").resumed, resumed);
+        client.send(&request("/"));
+        client.receives(b"HTTP/1.1 200 OK");
+        client.receives(b"NONE");
+        client.close();
+    }
+}

@@ -9,7 +9,6 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -44,7 +43,7 @@ fn serve(
         // The test may have given up.
         let _ = gone.send(());
     });
-    (Address::from(PathBuf::from(path)), hears)
+    (Address::from(path), hears)
 }
 
 #[test]
