@@ -513,6 +513,7 @@ impl Io {
         let Some(c) = self.conns.get_mut(handle) else { return };
         let Some(secured) = c.layer.secured().filter(|secured| secured.open) else { return };
         secured.open = false;
+        secured.last_words = c.out.is_none();
         secured.finish(&mut self.sealing);
         self.queue_reply(handle);
     }
@@ -535,6 +536,7 @@ impl Io {
         }
         if let Some(secured) = c.layer.secured() {
             secured.open = false;
+            secured.last_words = true;
             secured.detail = failure.detail;
             secured.drop_buffers(&mut self.pool);
         }
@@ -544,6 +546,18 @@ impl Io {
         }
         self.watch(handle);
         self.flush(handle);
+    }
+
+    /// The socket broke while the connection was closing: for nothing if only last words were left to be said.
+    pub(super) fn nobody_hears(&mut self, handle: Handle, errno: Errno) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let last_words = c.layer.secured().is_some_and(|secured| secured.last_words);
+        if c.state == State::Draining && last_words {
+            let cause = c.cause;
+            self.close_now(handle, cause, None);
+        } else {
+            self.fail_errno(handle, errno);
+        }
     }
 
     /// The connection does not shake hands any more.
