@@ -135,13 +135,13 @@ fn a_sequence_number_never_wraps() {
         us.records.sending.sequence = u64::MAX;
         assert_eq!(us.try_seal(b"x").unwrap_err().cause, Cause::NonceExhausted);
         assert_eq!(us.try_seal(b"x").unwrap_err().cause, Cause::NonceExhausted);
-        assert_eq!(us.finish(), []);
+        assert_eq!(us.finish(), [0_u8; 0]);
 
         let (mut us, _) = pair(suite);
         us.records.receiving.sequence = u64::MAX;
         let got = us.open(&peer.seal(b"x"));
         assert_eq!(got.then, Next::Failed(Cause::NonceExhausted, String::new()));
-        assert_eq!(peer.try_seal(b"").unwrap(), []);
+        assert_eq!(peer.try_seal(b"").unwrap(), [0_u8; 0]);
 
         let (mut us, mut peer) = pair(suite);
         us.records.sending.sequence = u64::MAX;
