@@ -227,9 +227,9 @@ fn main() {
     }
     println!("{IDLE_CONNECTIONS} idle connections after an echo of 16 KiB each, user memory per end");
     let this = std::env::current_exe().expect("it runs");
-    for kind in 0..KINDS.len() {
-        let ran = std::process::Command::new(&this).env("SECURED_IDLE", kind.to_string()).status();
-        assert!(ran.is_ok_and(|status| status.success()), "the measurement of {:?} failed", KINDS[kind]);
+    for (number, kind) in KINDS.into_iter().enumerate() {
+        let ran = std::process::Command::new(&this).env("SECURED_IDLE", number.to_string()).status();
+        assert!(ran.is_ok_and(|status| status.success()), "the measurement of {kind:?} failed");
     }
     pin(0);
     streaming(&keys);
