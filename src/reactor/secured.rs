@@ -42,6 +42,7 @@ impl Io {
         c.enter(State::Securing, now);
         let Some(secured) = c.layer.secured().filter(|secured| !secured.begun) else { return };
         secured.begun = true;
+        self.metrics.handshakes_pending.add(1);
         let speaks_first = secured.initiator;
         self.securing += 1;
         let readable = c.readable;
@@ -187,7 +188,7 @@ impl Io {
         count_handshakes(&self.metrics, &session, secured.initiator);
         // What stands behind the handshake counts as readiness: no descriptor will tell of it.
         c.readable |= c.layer.holds_partial();
-        self.securing -= 1;
+        self.left_securing(handle);
         self.become_open(handler, handle, &session);
     }
 
@@ -570,6 +571,7 @@ impl Io {
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
         if let Some(secured) = c.layer.secured().filter(|secured| secured.begun) {
             secured.begun = false;
+            self.metrics.handshakes_pending.sub(1);
             self.securing -= 1;
         }
     }
