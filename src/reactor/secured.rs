@@ -16,7 +16,7 @@ use crate::conn::{State, read_stop};
 use crate::error::{Cause, SendError};
 use crate::limits::{DIRECT_SEND_BYTES_MIN, SEAL_BYTES};
 use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
-use crate::secure::{Failure, Session, Then};
+use crate::secure::{Failure, Session, Then, Told};
 use crate::time::Instant;
 use rustix::io::Errno;
 
@@ -524,6 +524,11 @@ impl Io {
         let Some(c) = self.conns.get_mut(handle) else { return };
         if matches!(c.state, State::Draining | State::Closed) {
             return;
+        }
+        match failure.told {
+            Some(Told::ByUs(alert)) => self.metrics.alerts_sent[alert].add(1),
+            Some(Told::ByPeer(alert)) => self.metrics.alerts_received[alert].add(1),
+            None => {}
         }
         if c.state == State::Securing {
             self.metrics.handshakes_failed[failure.cause].add(1);

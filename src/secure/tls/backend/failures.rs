@@ -3,7 +3,7 @@
 use super::super::records::Alert;
 use super::verify::PinMismatch;
 use crate::error::Cause;
-use crate::secure::Failure;
+use crate::secure::{Failure, Told};
 use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
 
 /// The failure that an error of a handshake, or of what follows it, stands for.
@@ -65,5 +65,10 @@ fn of_alert(alert: AlertDescription) -> Failure {
         AlertDescription::CloseNotify => Cause::HandshakeCut,
         _ => Cause::PeerRefused,
     };
-    Failure::because(cause, format!("the peer sent the alert {}", Alert(alert.into()).name()))
+    let alert = Alert(alert.into());
+    let failure = Failure::because(cause, format!("the peer sent the alert {}", alert.name()));
+    match alert {
+        Alert::CLOSE_NOTIFY => failure,
+        _ => failure.told(Told::ByPeer(alert.label())),
+    }
 }

@@ -26,7 +26,7 @@ use self::messages::{Fragment, Message};
 use super::keys::{KeySchedule, TrafficKey};
 use crate::error::Cause;
 use crate::limits;
-use crate::secure::{Failure, Opened, Then};
+use crate::secure::{Failure, Opened, Then, Told};
 
 /// The record of our own key update.
 const KEY_UPDATE_RECORD_BYTES: usize = direction::OVERHEAD_BYTES + messages::KEY_UPDATE_MESSAGE.len();
@@ -219,7 +219,10 @@ impl Records {
                 self.repeats.idle_alert()?;
                 Ok(Step::Internal)
             }
-            other => Err(Breach { alert: None, failure: Failure::because(Cause::PeerRefused, other.name()) }),
+            other => {
+                let failure = Failure::because(Cause::PeerRefused, other.name());
+                Err(Breach { alert: None, failure: failure.told(Told::ByPeer(other.label())) })
+            }
         }
     }
 
@@ -299,24 +302,26 @@ impl Records {
     #[cold]
     fn break_off(&mut self, breach: Breach, reply: &mut Vec<u8>) -> Failure {
         self.broken = Some(breach.failure.cause);
-        if let Some(alert) = breach.alert {
-            self.send_last(alert, reply);
+        match breach.alert {
+            Some(alert) if self.send_last(alert, reply) => breach.failure.told(Told::ByUs(alert.label())),
+            _ => breach.failure,
         }
-        breach.failure
     }
 
-    /// Appends the alert after which we seal nothing, unless one went before.
-    fn send_last(&mut self, alert: Alert, reply: &mut Vec<u8>) {
+    /// Appends the alert after which we seal nothing, unless one went before. Says whether it did.
+    fn send_last(&mut self, alert: Alert, reply: &mut Vec<u8>) -> bool {
         if self.finished {
-            return;
+            return false;
         }
         self.finished = true;
         let before = reply.len();
         reply.resize(before + ALERT_RECORD_BYTES, 0);
         // Without a sequence number there is no way left to tell the peer.
-        if self.sending.seal(direction::ALERT, &alert.message(), &mut reply[before..]).is_err() {
+        let sealed = self.sending.seal(direction::ALERT, &alert.message(), &mut reply[before..]).is_ok();
+        if !sealed {
             reply.truncate(before);
         }
+        sealed
     }
 }
 
