@@ -33,6 +33,7 @@ const APPLICATION_DATA: u8 = 23;
 const RECORD_OVERFLOW: u8 = 22;
 const CERTIFICATE_EXPIRED: u8 = 45;
 const BAD_CERTIFICATE: u8 = 42;
+const PROTOCOL_VERSION: u8 = 70;
 
 /// Steps in which what rustls has to send after an error is taken: a flight and an alert take few.
 const DRAINED_MAX: usize = 64;
@@ -197,8 +198,13 @@ impl Handshake {
                 Ok(None) => break,
                 Err(breach) => return Err(self.give_up(breach, &wire[shaken.consumed..end], reply)),
             };
-            if self.received == 0 {
-                self.may_skip = self.is_server() && hello::offers_early_data(&wire[end..end + record]);
+            if self.received == 0 && self.is_server() {
+                let hello = &wire[end..end + record];
+                if hello::is_older_than_tls12(hello) {
+                    push_alert(reply, PROTOCOL_VERSION);
+                    return Err(Failure::because(Cause::NothingInCommon, "its TLS is older than 1.2"));
+                }
+                self.may_skip = hello::offers_early_data(hello);
             }
             self.received += record;
             let encrypted = wire[end] == APPLICATION_DATA;
