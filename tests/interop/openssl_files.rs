@@ -4,6 +4,7 @@ use crate::certificates::Pair;
 use crate::openssl;
 use crate::ours::{self, Client, Server};
 use crate::rig::{Folder, Tool, can_use};
+use windlass::error::Cause;
 use windlass::tls::ServerTls;
 use windlass::{Connect, Listen};
 
@@ -57,6 +58,24 @@ fn keys_of_every_kind_are_served_by_us_and_by_s_server() {
         client.send(format!("{command:?}\n").as_bytes());
         server.says(&format!("{command:?}"));
     }
+}
+
+/// What openssl makes unless it is told otherwise.
+#[test]
+fn a_certificate_marked_as_that_of_an_authority_is_refused_with_the_remedy() {
+    if !can_use("openssl") {
+        return;
+    }
+    let folder = Folder::new();
+    let (cert, key) = (folder.file("ca.pem"), folder.file("key.pem"));
+    let mut request = vec!["req", "-x509", "-newkey", "ed25519", "-nodes", "-keyout", &key, "-out", &cert];
+    request.extend(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    Tool::start("openssl", &request).ends_well();
+    let (_server, address) = openssl::server(&Pair { cert, key }, &[]);
+    let tls = ours::client_tls(&folder).build().expect("a root");
+    let reason = Client::connect(Connect::to(address).tls(&tls, "localhost")).closed();
+    assert_eq!(reason.cause(), Cause::CertificateInvalid);
+    assert!(reason.to_string().contains("CA:FALSE"), "{reason}");
 }
 
 #[test]
