@@ -1,6 +1,8 @@
 //! What the crate promises of connections holds on secured ones, whichever way they are secured.
 
 mod face;
+mod opening;
+mod peers;
 mod rig;
 #[path = "../rig/security.rs"]
 mod security;

@@ -1,0 +1,51 @@
+//! What holds before, at and right after `Opened`.
+
+use crate::peers::{Middle, Raw, TO_SERVER, TlsPeer};
+use crate::rig::{ALL, Host, Kind, Pair, Side, echo, ignore, pattern};
+use crate::security::{authority, client_tls, keys, server_tls};
+use std::cell::Cell;
+use windlass::buffer::Watermarks;
+use windlass::noise::{KeyPair, Noise};
+use windlass::tls::{ClientTls, ServerTls};
+use windlass::{Cause, Config, Connect, Event, Io, Listen, Options, SendError, Sent};
+
+fn small_queue() -> Options {
+    Options::with(|options| {
+        options.queue = Watermarks { low_bytes: 1000, high_bytes: 4000, max_bytes: 10_000 };
+        options.self_throttle = false;
+    })
+}
+
+#[test]
+fn what_was_sent_before_opened_arrives_first_and_in_order() {
+    for kind in ALL {
+        let (mut pair, conn) = Pair::new(kind, Options::default());
+        let sent = pattern(150_000);
+        for (i, piece) in sent.chunks(10_007).enumerate() {
+            // Also between the turns of the handshake.
+            pair.client.io().send(conn, piece).unwrap();
+            if i % 3 == 0 {
+                pair.turn(&mut ignore, &mut ignore);
+            }
+        }
+        pair.until(&format!("{kind:?}"), ignore, ignore, |pair| pair.s.received.len() >= sent.len());
+        assert!(pair.s.received == sent, "{kind:?}");
+        assert_eq!(pair.s.words[..3], ["accepted", "opened", "data"], "{kind:?}");
+    }
+}
+
+#[test]
+fn a_send_refused_before_opened_is_told_when_there_is_room() {
+    for kind in ALL {
+        for queued in [10, 9_000] {
+            let (mut pair, conn) = Pair::new(kind, small_queue());
+            let io = pair.client.io();
+            let level = io.send(conn, &pattern(queued)).unwrap();
+            assert_eq!(level, if queued > 4000 { Sent::Backlogged } else { Sent::Flowing });
+            assert_eq!(io.send(conn, &pattern(10_000 - queued / 2)), Err(SendError::Full));
+            pair.until(&format!("{kind:?} {queued}"), ignore, ignore, |pair| pair.c.drained > 0);
+            assert!(pair.client.io().is_open(conn), "{:?}", pair.c.words);
+            pair.until("arrived", ignore, ignore, |pair| pair.s.received.len() >= queued);
+        }
+    }
+}
