@@ -243,13 +243,26 @@ impl Io {
         match opened.then {
             Then::More => more,
             Then::Finished => {
-                self.peer_ended(handler, handle);
+                self.peer_ended_or_waits(handler, handle);
                 false
             }
             Then::Failed(failure) => {
                 self.fail_secured(handle, failure);
                 false
             }
+        }
+    }
+
+    /// The peer's end came with what was just lent. Who stopped reading in the midst of that has not come to it: as on
+    /// a plain connection, the end is told, and what was kept lent once more, when reading goes on.
+    fn peer_ended_or_waits<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.read_stops == 0 {
+            return self.peer_ended(handler, handle);
+        }
+        c.readable = true;
+        if let Some(secured) = c.layer.secured() {
+            secured.end_waits = true;
         }
     }
 
@@ -275,6 +288,9 @@ impl Io {
     /// Reads into the area and puts what is held of an unfinished record before it.
     fn read_wire(&mut self, handle: Handle, buffer: &mut ReceiveBuffer, room: usize) -> Wire {
         let Some(c) = self.conns.get_mut(handle) else { return Wire::Empty };
+        if c.layer.secured().is_some_and(|secured| secured.end_waits) {
+            return Wire::End;
+        }
         let unopened = c.layer.secured().is_some_and(|secured| std::mem::take(&mut secured.unopened));
         let read = if unopened && c.layer.holds_partial() {
             // Whole records may stand in what the handshake left.

@@ -1,6 +1,7 @@
 //! What the crate promises of connections holds on secured ones, whichever way they are secured.
 
 mod face;
+mod half_close;
 mod opening;
 mod peers;
 mod rig;

@@ -37,7 +37,7 @@ fn what_was_sent_before_opened_arrives_first_and_in_order() {
 #[test]
 fn a_send_refused_before_opened_is_told_when_there_is_room() {
     for kind in ALL {
-        for queued in [10, 9_000] {
+        for queued in [200, 9_000] {
             let (mut pair, conn) = Pair::new(kind, small_queue());
             let io = pair.client.io();
             let level = io.send(conn, &pattern(queued)).unwrap();
@@ -47,5 +47,31 @@ fn a_send_refused_before_opened_is_told_when_there_is_room() {
             assert!(pair.client.io().is_open(conn), "{:?}", pair.c.words);
             pair.until("arrived", ignore, ignore, |pair| pair.s.received.len() >= queued);
         }
+    }
+}
+
+#[test]
+fn a_key_that_the_responder_refuses_is_told_alike_inside_tls_and_without() {
+    for kind in [Kind::Noise, Kind::TlsNoise] {
+        let responder = Noise::responder(&keys().0).allow([KeyPair::generate().unwrap().public()]);
+        let listen = |listen: Listen| match kind {
+            Kind::TlsNoise => listen.tls(&server_tls()).noise(&responder),
+            _ => listen.noise(&responder),
+        };
+        let mut pair = Pair::listening(listen, Config::default());
+        pair.connect(kind);
+        pair.until("closed", ignore, ignore, |pair| !pair.s.closed.is_empty() && !pair.c.closed.is_empty());
+        assert_eq!(pair.s.cause(), Some(Cause::KeyNotAllowed));
+        assert!(pair.s.opened.is_empty());
+        // An initiator has opened with its last message.
+        assert!(matches!(pair.c.cause(), Some(Cause::PeerClosed | Cause::Truncated)), "{:?}", pair.c.closed);
+
+        let wrong = Noise::initiator(&keys().1, keys().1.public());
+        let connect = Connect::to(pair.address);
+        let connect = if kind == Kind::TlsNoise { connect.tls(&client_tls(), "localhost") } else { connect };
+        (pair.c, pair.s) = (Side::default(), Side::default());
+        pair.client.io().connect(connect.noise(&wrong)).unwrap();
+        assert_eq!(pair.causes(&format!("{kind:?}")), (Cause::Tampered, Cause::HandshakeCut));
+        assert!(pair.c.closed[0].2.as_deref().unwrap().contains("another key"), "{:?}", pair.c.closed);
     }
 }
