@@ -87,6 +87,10 @@ pub(crate) const SEAL_BYTES: usize = 64 * KIB;
 /// Connections of a reactor that may be shaking hands at once by default; more are reset when they come.
 pub const HANDSHAKES_MAX: usize = 16_384;
 
+/// Handles that the line for handshakes may hold of connections that are gone, besides as many as there are
+/// connections.
+pub(crate) const GONE_SHAKERS_MAX: usize = 1024;
+
 /// Slices offered to the kernel in one gathered write.
 pub(crate) const GATHER_SLICES_MAX: usize = 64;
 

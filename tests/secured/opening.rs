@@ -54,11 +54,7 @@ fn a_send_refused_before_opened_is_told_when_there_is_room() {
 fn a_key_that_the_responder_refuses_is_told_alike_inside_tls_and_without() {
     for kind in [Kind::Noise, Kind::TlsNoise] {
         let responder = Noise::responder(&keys().0).allow([KeyPair::generate().unwrap().public()]);
-        let listen = |listen: Listen| match kind {
-            Kind::TlsNoise => listen.tls(&server_tls()).noise(&responder),
-            _ => listen.noise(&responder),
-        };
-        let mut pair = Pair::listening(listen, Config::default());
+        let mut pair = Pair::listening(|listen| kind.listen_with(listen, &responder), Config::default());
         pair.connect(kind);
         pair.until("closed", ignore, ignore, |pair| !pair.s.closed.is_empty() && !pair.c.closed.is_empty());
         assert_eq!(pair.s.cause(), Some(Cause::KeyNotAllowed));
@@ -67,10 +63,9 @@ fn a_key_that_the_responder_refuses_is_told_alike_inside_tls_and_without() {
         assert!(matches!(pair.c.cause(), Some(Cause::PeerClosed | Cause::Truncated)), "{:?}", pair.c.closed);
 
         let wrong = Noise::initiator(&keys().1, keys().1.public());
-        let connect = Connect::to(pair.address);
-        let connect = if kind == Kind::TlsNoise { connect.tls(&client_tls(), "localhost") } else { connect };
+        let connect = kind.connect_with(Connect::to(pair.address), &wrong);
         (pair.c, pair.s) = (Side::default(), Side::default());
-        pair.client.io().connect(connect.noise(&wrong)).unwrap();
+        pair.client.io().connect(connect).unwrap();
         assert_eq!(pair.causes(&format!("{kind:?}")), (Cause::Tampered, Cause::HandshakeCut));
         assert!(pair.c.closed[0].2.as_deref().unwrap().contains("another key"), "{:?}", pair.c.closed);
     }

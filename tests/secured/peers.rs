@@ -127,7 +127,8 @@ impl TlsPeer {
     }
 
     pub fn with(address: SocketAddr, config: ClientConfig) -> TlsPeer {
-        let tls = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+        let tls =
+            ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
         TlsPeer { raw: Raw::connect(address), tls, plain: Vec::new(), finished: false, error: None, read: 0 }
     }
 

@@ -2,6 +2,25 @@
 //! their handlers saw.
 
 pub use crate::security::{ALL, Kind};
+use windlass::noise::Noise;
+
+/// The kinds that are secured at all.
+pub const SECURED: [Kind; 3] = [Kind::Tls, Kind::Noise, Kind::TlsNoise];
+
+impl Kind {
+    /// Listens as this kind does, with other Noise.
+    pub fn listen_with(self, listen: Listen, noise: &Noise) -> Listen {
+        let listen = if self == Kind::TlsNoise { Kind::Tls.listen(listen) } else { listen };
+        listen.noise(noise)
+    }
+
+    /// Connects as this kind does, with other Noise.
+    pub fn connect_with(self, connect: Connect, noise: &Noise) -> Connect {
+        let connect = if self == Kind::TlsNoise { Kind::Tls.connect(connect) } else { connect };
+        connect.noise(noise)
+    }
+}
+
 use std::net::SocketAddr;
 use std::time::Duration;
 use windlass::metrics::Figures;
@@ -150,7 +169,9 @@ impl Pair {
     /// Turns until both ends have opened.
     pub fn open(kind: Kind, options: Options) -> (Pair, Conn, Conn) {
         let (mut pair, conn) = Pair::new(kind, options);
-        pair.until("both open", ignore, ignore, |pair| !pair.s.opened.is_empty() && !pair.c.opened.is_empty());
+        pair.until("both open", ignore, ignore, |pair| {
+            !pair.s.opened.is_empty() && !pair.c.opened.is_empty()
+        });
         let server = pair.s.opened[0];
         (pair, conn, server)
     }
