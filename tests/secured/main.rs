@@ -1,5 +1,6 @@
 //! What the crate promises of connections holds on secured ones, whichever way they are secured.
 
+mod damage;
 mod deadlines;
 mod face;
 mod half_close;
