@@ -49,7 +49,7 @@ impl Wanted {
     fn handshake(&self) -> Result<Handshake, Failure> {
         match self {
             Wanted::Server(tls) => Handshake::server(tls.current()),
-            Wanted::Client(client) => Handshake::client(client.0.side(), client.1.clone()),
+            Wanted::Client(client) => Handshake::client(client.0.side(), &client.1),
         }
     }
 }
