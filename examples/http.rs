@@ -10,6 +10,8 @@
 //! wrk -c 64 http://127.0.0.1:8080/
 //! ```
 //!
+//! Built with the feature `tls` it takes `--tls CERT.pem,KEY.pem` and is an `https://` server.
+//!
 //! A request whose head and body came in one piece is answered from the lent bytes. Of others the head waits in
 //! the connection's inbox until it is whole, and the body is collected as it comes. The inbox is ours rather than
 //! `Io::keep`'s, because requests may also have to wait for room in the outbound queue, and kept bytes come back
@@ -17,6 +19,8 @@
 
 #[path = "common/args.rs"]
 mod args;
+#[path = "common/tls.rs"]
+mod tls;
 
 use bytes::Bytes;
 use httparse::Status::{Complete, Partial};
@@ -41,7 +45,8 @@ const BODY_WITHIN: Duration = Duration::from_secs(60);
 const IDLE_MAX: Duration = Duration::from_secs(75);
 
 fn main() -> Result<(), windlass::Error> {
-    let args = args::parse();
+    let mut tls = tls::Files::default();
+    let args = args::parse_with(&mut [("--tls", &mut tls)]);
     let mut config = Config::default();
     config.options.timeouts.keep_alive = Some(IDLE_MAX);
     // Below high water there is room for the longest response, so that a response is never refused halfway.
@@ -49,7 +54,7 @@ fn main() -> Result<(), windlass::Error> {
     config.options.queue = Watermarks { low_bytes, high_bytes, max_bytes: high_bytes + 2 * BODY_BYTES_MAX };
     Cores::new(args.cores)
         .config(config)
-        .listen(Listen::at(args.listen))
+        .listen(tls.secure(Listen::at(args.listen))?)
         .on_listening(args::announce)
         .run(|core| Server::new(core.io()))?;
     Ok(())

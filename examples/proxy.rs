@@ -2,9 +2,15 @@
 //!
 //! Forwards TCP connections to another address, with backpressure and half-close both ways. When a connection
 //! ends it says what the most was that ever waited for it: never more than high water and one receive buffer.
+//!
+//! Built with the feature `tls` it takes TLS off or puts it on: `--tls CERT.pem,KEY.pem` for clients, and for the
+//! upstream `--to-tls NAME`, whose certificate must be for that name and issued by an authority that the system
+//! trusts, or the one in `--ca FILE`.
 
 #[path = "common/args.rs"]
 mod args;
+#[path = "common/tls.rs"]
+mod tls;
 
 use windlass::error::Cause;
 use windlass::{Address, CloseReason, Config, Conn, Connect, Cores, Event, Handler, Io, Listen, Options};
@@ -12,16 +18,21 @@ use windlass::{Owner, PerConn, Sent};
 
 fn main() -> Result<(), windlass::Error> {
     let mut to = Address::Inet(([127, 0, 0, 1], 8000).into());
-    let args = args::parse_with(&mut [("--to", &mut to)]);
+    let (mut tls, mut to_tls) = (tls::Files::default(), tls::Upstream::default());
+    let args = args::parse_with(&mut [
+        ("--to", &mut to),
+        ("--tls", &mut tls),
+        ("--to-tls", &mut to_tls.name),
+        ("--ca", &mut to_tls.ca),
+    ]);
+    let connect = to_tls.secure(Connect::to(to))?;
     let mut config = Config::default();
     config.options = forwarding();
-    Cores::new(args.cores).config(config).listen(Listen::at(args.listen)).on_listening(args::announce).run(
-        move |core| Proxy {
-            to: to.clone(),
-            upstream: core.io().owner().expect("the first owner of this core"),
-            links: PerConn::new(),
-        },
-    )?;
+    let listen = tls.secure(Listen::at(args.listen))?;
+    Cores::new(args.cores).config(config).listen(listen).on_listening(args::announce).run(move |core| {
+        let upstream = core.io().owner().expect("the first owner of this core");
+        Proxy { connect: connect.clone().owner(upstream), upstream, links: PerConn::new() }
+    })?;
     Ok(())
 }
 
@@ -37,7 +48,8 @@ fn forwarding() -> Options {
 
 /// All connections of one core.
 struct Proxy {
-    to: Address,
+    /// How to reach the upstream.
+    connect: Connect,
     /// Whose the outgoing connections are; the accepted ones are the application's.
     upstream: Owner,
     links: PerConn<Link>,
@@ -68,8 +80,7 @@ impl Handler for Proxy {
 impl Proxy {
     /// Connects upstream. What the client says before that has succeeded queues up like everything else.
     fn join(&mut self, io: &mut Io, client: Conn) {
-        let connect = Connect::to(self.to.clone()).owner(self.upstream);
-        match io.connect(connect) {
+        match io.connect(self.connect.clone()) {
             Ok(upstream) => {
                 self.links.insert(client, Link { other: upstream, sent: 0, queued_max: 0 });
                 self.links.insert(upstream, Link { other: client, sent: 0, queued_max: 0 });

@@ -54,7 +54,10 @@
 //!
 //! - `cli`: the `windlass` command.
 //! - `load`: the benchmark behind `windlass bench`, as a library: see `load`.
+//! - `noise`: connections secured with the Noise protocol: see `noise`.
 //! - `signals`: [`Cores`] end gracefully on SIGINT and SIGTERM.
+//! - `tls`: connections secured with TLS 1.3: see `tls`.
+//! - `tls12`: TLS 1.2 as well, for whoever asks for it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod buffer;
@@ -86,7 +89,7 @@ pub use secure::noise;
 pub use secure::tls;
 pub use secure::{NoiseSession, Session, TlsSession};
 
-/// The README's programs compile.
-#[cfg(doctest)]
+/// The README's programs compile, given the features that they are about.
+#[cfg(all(doctest, feature = "noise", feature = "tls"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

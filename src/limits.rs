@@ -87,6 +87,9 @@ pub(crate) const SEAL_BYTES: usize = 64 * KIB;
 /// Connections of a reactor that may be shaking hands at once by default; more are reset when they come.
 pub const HANDSHAKES_MAX: usize = 16_384;
 
+/// Connections that a secured listener takes in during one turn while others stand in line for their handshake.
+pub(crate) const ACCEPTS_WHILE_SHAKING: usize = 4;
+
 /// Slices offered to the kernel in one gathered write.
 pub(crate) const GATHER_SLICES_MAX: usize = 64;
 

@@ -4,12 +4,18 @@
 mod chat;
 #[path = "examples/foreign.rs"]
 mod foreign;
+#[cfg(feature = "noise")]
+#[path = "examples/noise_peers.rs"]
+mod noise_peers;
 #[path = "examples/own_loop.rs"]
 mod own_loop;
 #[path = "examples/process.rs"]
 mod process;
 #[path = "examples/proxy.rs"]
 mod proxy;
+#[cfg(feature = "tls")]
+#[path = "examples/tls.rs"]
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::Shutdown;

@@ -4,6 +4,8 @@
 //! memory, in RESP2. Each core has its own connections and its own keys, and nothing is locked; `peers.rs` says
 //! what that means for commands that touch several keys.
 //!
+//! Built with the feature `tls` it takes `--tls CERT.pem,KEY.pem`, for `redis-cli --tls`.
+//!
 //! The way of a command: `resp` cuts it out of the lent bytes, `commands` finds it, `texts` or `collections`
 //! carries it out on the `store`, and its reply leaves with those of all commands that came in the same read.
 
@@ -17,6 +19,8 @@ mod peers;
 mod resp;
 mod store;
 mod texts;
+#[path = "../common/tls.rs"]
+mod tls;
 
 use commands::{Client, Run, Session};
 use order::Order;
@@ -45,7 +49,8 @@ const POST: u64 = 1;
 const POST_AGAIN_AFTER: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), windlass::Error> {
-    let args = args::parse();
+    let mut tls = tls::Files::default();
+    let args = args::parse_with(&mut [("--tls", &mut tls)]);
     let mut config = Config::default();
     config.options.kept_bytes_max = resp::COMMAND_BYTES_MAX;
     config.options.queue =
@@ -56,7 +61,7 @@ fn main() -> Result<(), windlass::Error> {
     let hasher = RandomState::new();
     Cores::new(args.cores)
         .config(config)
-        .listen(Listen::at(args.listen))
+        .listen(tls.secure(Listen::at(args.listen))?)
         .on_listening(args::announce)
         .run_with_mail(peers::MAIL_MAX, move |core, mail| Server::new(core, mail, &hasher))?;
     Ok(())

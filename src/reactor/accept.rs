@@ -16,7 +16,7 @@ use super::token;
 use crate::collections::{Handle, Owner};
 use crate::conn::{Connection, Options};
 use crate::error::{Address, Error};
-use crate::limits::{LISTENERS_MAX, SHED_AT_ONCE_MAX};
+use crate::limits::{ACCEPTS_WHILE_SHAKING, LISTENERS_MAX, SHED_AT_ONCE_MAX};
 use crate::metrics::{AcceptFailure, Budget, Refusal};
 use crate::net::{AcceptFault, Acceptor, Bind, Socket};
 use crate::secure::Security;
@@ -320,7 +320,13 @@ impl Io {
                 continue;
             }
             state.listed = false;
-            self.accept_from(handler, handle, budget);
+            // Whoever is let in now would only stand in line for a handshake; open connections need not wait for it.
+            let crowded = !state.security.is_none() && !self.shake_queue.is_empty();
+            self.accept_from(
+                handler,
+                handle,
+                if crowded { budget.min(ACCEPTS_WHILE_SHAKING) } else { budget },
+            );
         }
     }
 

@@ -135,7 +135,9 @@ impl Io {
                 }
                 Err(_) => {
                     // The peer is gone; our queue was empty or is lost with it.
-                    let cause = if c.out.is_some() { Cause::Reset } else { c.cause };
+                    let lost =
+                        c.out.is_some() && !c.layer.secured().is_some_and(|secured| secured.last_words);
+                    let cause = if lost { Cause::Reset } else { c.cause };
                     return self.close_now(handle, cause, None);
                 }
             }

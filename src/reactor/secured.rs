@@ -125,7 +125,8 @@ impl Io {
         match shaken {
             Err(failure) => self.fail_secured(handle, failure),
             Ok(shaken) => {
-                self.flush(handle);
+                // The end of the turn, which follows, sends the reply; with it what the handler may answer to data
+                // that came along.
                 if shaken.early > 0 {
                     self.metrics.messages_in.add(1);
                     let bytes = plain.received(0, shaken.early);
@@ -139,6 +140,29 @@ impl Io {
             }
         }
         plain.rest_plain();
+        if self.open_held(handler, handle, buffer, more) {
+            self.receive_off_path(handler, handle, buffer);
+        }
+    }
+
+    /// Opens what came along with the end of the handshake; a connection that may not be read yet keeps it. Answers
+    /// whether the socket may have more.
+    fn open_held<H: Handler + ?Sized>(
+        &mut self,
+        handler: &mut H,
+        handle: Handle,
+        buffer: &mut ReceiveBuffer,
+        more: bool,
+    ) -> bool {
+        let open = self.conns.get(handle).filter(|c| c.state == State::Open && c.may_read());
+        if open.is_none_or(|c| !c.layer.holds_partial()) {
+            return open.is_some();
+        }
+        let Wire::Bytes { before, .. } = self.read_wire(handle, buffer, 0) else { return false };
+        let mut plain = ReceiveBuffer::take_plain(self.config.receive_buffer_bytes);
+        let more = self.open_wire(handler, handle, buffer.wire(before, 0), &mut plain, more);
+        plain.rest_plain();
+        more
     }
 
     fn held_bytes(&mut self, handle: Handle) -> usize {
@@ -165,9 +189,6 @@ impl Io {
         c.readable |= c.layer.holds_partial();
         self.securing -= 1;
         self.become_open(handler, handle, &session);
-        if let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Open && c.may_read()) {
-            self.run_queue.push(handle, c);
-        }
     }
 
     // ---- receiving
@@ -334,6 +355,8 @@ impl Io {
         }
         let reply = std::mem::take(&mut self.sealing.reply);
         self.enqueue(handle, |queue, pool| queue.append(pool, &reply));
+        // What is staged makes the queue look as if the kernel had refused something.
+        self.mark_dirty(handle);
         self.sealing.reply = reply;
         self.sealing.reply.clear();
     }
@@ -490,6 +513,7 @@ impl Io {
         let Some(c) = self.conns.get_mut(handle) else { return };
         let Some(secured) = c.layer.secured().filter(|secured| secured.open) else { return };
         secured.open = false;
+        secured.last_words = c.out.is_none();
         secured.finish(&mut self.sealing);
         self.queue_reply(handle);
     }
@@ -512,6 +536,7 @@ impl Io {
         }
         if let Some(secured) = c.layer.secured() {
             secured.open = false;
+            secured.last_words = true;
             secured.detail = failure.detail;
             secured.drop_buffers(&mut self.pool);
         }
@@ -521,6 +546,18 @@ impl Io {
         }
         self.watch(handle);
         self.flush(handle);
+    }
+
+    /// The socket broke while the connection was closing: for nothing if only last words were left to be said.
+    pub(super) fn nobody_hears(&mut self, handle: Handle, errno: Errno) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        let last_words = c.layer.secured().is_some_and(|secured| secured.last_words);
+        if c.state == State::Draining && last_words {
+            let cause = c.cause;
+            self.close_now(handle, cause, None);
+        } else {
+            self.fail_errno(handle, errno);
+        }
     }
 
     /// The connection does not shake hands any more.

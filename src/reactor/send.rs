@@ -550,7 +550,7 @@ impl Io {
                     }
                 }
                 Err(Errno::AGAIN) => break,
-                Err(errno) => return self.fail_errno(handle, errno),
+                Err(errno) => return self.nobody_hears(handle, errno),
             }
         }
         self.after_flush(handle);

@@ -329,7 +329,7 @@ impl Io {
     /// The same off the hot path.
     #[cold]
     #[inline(never)]
-    fn receive_off_path<H: Handler + ?Sized>(
+    pub(super) fn receive_off_path<H: Handler + ?Sized>(
         &mut self,
         handler: &mut H,
         handle: Handle,

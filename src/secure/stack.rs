@@ -195,6 +195,9 @@ pub(crate) struct Secured {
     pub(crate) unopened: bool,
     /// What is sent can be sealed: from the end of the handshake to that of our side.
     pub(crate) open: bool,
+    /// All that is queued is the layers' last words, an end mark or an alert. Why the connection ends is known: that
+    /// nobody is there to hear them changes nothing.
+    pub(crate) last_words: bool,
     /// The beginning of a record whose end has not come.
     rest: Option<Chunk>,
     /// The same of the inner layer.
@@ -219,6 +222,7 @@ impl Secured {
             in_shake_queue: false,
             unopened: false,
             open: false,
+            last_words: false,
             rest: None,
             inner_rest: None,
             staged: OutQueue::new(),

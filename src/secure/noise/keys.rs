@@ -37,7 +37,7 @@ pub(super) const KEY_BYTES: usize = 32;
 pub struct KeyPair(Arc<Inner>);
 
 struct Inner {
-    secret: Zeroizing<[u8; KEY_BYTES]>,
+    secret: Secret,
     private: PrivateKey,
     public: PublicKey,
 }
@@ -61,7 +61,7 @@ impl KeyPair {
         let private =
             PrivateKey::from_private_key(&X25519, secret).expect("X25519 takes every secret of 32 bytes");
         let public = public_of(&private);
-        KeyPair(Arc::new(Inner { secret: Zeroizing::new(*secret), private, public }))
+        KeyPair(Arc::new(Inner { secret: Secret::new(secret), private, public }))
     }
 
     /// The key pair of a secret key in hex: 64 digits, of either case.
@@ -69,7 +69,8 @@ impl KeyPair {
     /// # Errors
     /// [`Error::Config`] if it is anything else. The message does not repeat it.
     pub fn from_secret_hex(hex: &str) -> Result<KeyPair, Error> {
-        let secret = decode_hex(hex.as_bytes())
+        let mut secret = Zeroizing::new([0; KEY_BYTES]);
+        decode_hex(hex.as_bytes(), &mut secret)
             .ok_or_else(|| Error::Config("a secret Noise key is 64 hex digits".into()))?;
         Ok(KeyPair::from_secret(&secret))
     }
@@ -77,7 +78,7 @@ impl KeyPair {
     /// The secret key in hex, in the caller's hands: this copy is not wiped.
     #[must_use]
     pub fn secret_hex(&self) -> String {
-        encode_hex(&self.0.secret).to_string()
+        encode_hex(self.secret()).to_string()
     }
 
     /// Reads a file that holds a secret key as 64 hex digits, with or without a line end.
@@ -94,7 +95,8 @@ impl KeyPair {
         let length = File::open(path)
             .and_then(|file| read_up_to(file, &mut *text))
             .map_err(|source| Error::io(format!("read the Noise key in {}", path.display()), source))?;
-        let secret = decode_hex(text[..length].trim_ascii()).ok_or_else(|| {
+        let mut secret = Zeroizing::new([0; KEY_BYTES]);
+        decode_hex(text[..length].trim_ascii(), &mut secret).ok_or_else(|| {
             Error::Config(format!(
                 "{} holds no Noise key: that is 64 hex digits and nothing else",
                 path.display()
@@ -114,7 +116,7 @@ impl KeyPair {
         let failed = |source| Error::io(format!("store a Noise key in {}", path.display()), source);
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
-        let hex = encode_hex(&self.0.secret);
+        let hex = encode_hex(self.secret());
         let written = file
             .write_all(hex.as_bytes())
             .and_then(|()| file.write_all(b"\n"))
@@ -133,7 +135,7 @@ impl KeyPair {
     }
 
     pub(super) fn secret(&self) -> &[u8; KEY_BYTES] {
-        &self.0.secret
+        self.0.secret.bytes()
     }
 
     pub(super) fn public_bytes(&self) -> &[u8; KEY_BYTES] {
@@ -186,8 +188,9 @@ impl FromStr for PublicKey {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<PublicKey, Error> {
-        match decode_hex(text.as_bytes()) {
-            Some(bytes) => Ok(PublicKey(*bytes)),
+        let mut bytes = [0; KEY_BYTES];
+        match decode_hex(text.as_bytes(), &mut bytes) {
+            Some(()) => Ok(PublicKey(bytes)),
             None => Err(Error::Config(format!("'{text}' is no public Noise key: that is 64 hex digits"))),
         }
     }
@@ -202,6 +205,23 @@ impl fmt::Display for PublicKey {
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PublicKey({self})")
+    }
+}
+
+/// 32 secret bytes that stay where they are until the last clone is dropped, and are overwritten then. As they
+/// never move, no copy of them stays behind.
+#[derive(Clone)]
+pub(super) struct Secret(Arc<Zeroizing<[u8; KEY_BYTES]>>);
+
+impl Secret {
+    pub(super) fn new(bytes: &[u8; KEY_BYTES]) -> Secret {
+        let mut secret = Arc::new(Zeroizing::new([0; KEY_BYTES]));
+        Arc::get_mut(&mut secret).expect("nobody shares it yet").copy_from_slice(bytes);
+        Secret(secret)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; KEY_BYTES] {
+        &self.0
     }
 }
 
@@ -235,14 +255,14 @@ fn encode_hex(bytes: &[u8; KEY_BYTES]) -> Zeroizing<String> {
     hex
 }
 
-fn decode_hex(hex: &[u8]) -> Option<Zeroizing<[u8; KEY_BYTES]>> {
+/// Writes into the caller's memory, which the caller may want to wipe.
+fn decode_hex(hex: &[u8], bytes: &mut [u8; KEY_BYTES]) -> Option<()> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
-    let mut bytes = Zeroizing::new([0; KEY_BYTES]);
     if hex.len() != 2 * KEY_BYTES {
         return None;
     }
     for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
         *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
     }
-    Some(bytes)
+    Some(())
 }

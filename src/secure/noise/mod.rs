@@ -33,6 +33,9 @@
 //!   then closes, and the first thing heard is the end of the stream.
 //! - With [`Pattern::IK`] and [`Pattern::KK`] a responder opens after the first message, which may be a
 //!   recorded one.
+//! - Static secrets, pre-shared keys and ciphers' keys that this crate or aws-lc holds are overwritten when they
+//!   are freed. What snow copies during a handshake is not: its chaining keys, the pre-shared keys and the
+//!   outcomes of key agreements.
 
 mod keys;
 mod pattern;
@@ -47,7 +50,7 @@ pub(crate) use transformer::NoiseTransformer;
 
 use crate::error::Error;
 use crate::limits::{NOISE_PLAINTEXT_BYTES_MAX, NOISE_REKEY_MESSAGES};
-use keys::KEY_BYTES;
+use keys::{KEY_BYTES, Secret};
 use resolver::Resolver;
 use snow::params::NoiseParams;
 use snow::{Builder, HandshakeState};
@@ -55,7 +58,6 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// What is hashed into the handshake unless [`Noise::prologue`] says otherwise.
 const PROLOGUE: &[u8] = b"windlass/1";
@@ -105,7 +107,7 @@ struct Config {
     /// And this says yes to it.
     check: Option<Arc<Check>>,
     /// Pre-shared keys and their positions.
-    psks: Vec<(u8, Zeroizing<[u8; KEY_BYTES]>)>,
+    psks: Vec<(u8, Secret)>,
     prologue: Vec<u8>,
     rekey_after: Option<u64>,
     session_max: Option<Duration>,
@@ -240,7 +242,7 @@ impl Noise {
         self.with(|config| {
             config.protocol.add_psk(position);
             config.psks.retain(|(other, _)| *other != position);
-            config.psks.push((position, Zeroizing::new(*key)));
+            config.psks.push((position, Secret::new(key)));
         })
     }
 
@@ -454,7 +456,7 @@ impl Plan {
             builder = builder.remote_public_key(peer.as_bytes())?;
         }
         for (position, psk) in &config.psks {
-            builder = builder.psk(*position, psk)?;
+            builder = builder.psk(*position, psk.bytes())?;
         }
         match config.role {
             Role::Initiator => builder.build_initiator(),

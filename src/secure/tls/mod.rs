@@ -54,5 +54,12 @@ impl Wanted {
     }
 }
 
+/// The fuzz target of the record layer: `fuzz_target!(|data: &[u8]| windlass::tls::fuzz_records(data))`. It exists only
+/// in builds with `--cfg fuzzing`, which fuzzers set; as a randomised test it runs with the others.
+#[cfg(fuzzing)]
+pub fn fuzz_records(data: &[u8]) {
+    records::fuzz::fuzz(data);
+}
+
 #[cfg(test)]
 mod tests;

@@ -94,11 +94,25 @@ impl Direction {
         let body_bytes =
             u16::try_from(body.len()).expect("a record's content is at most 16 KiB").to_be_bytes();
         header.copy_from_slice(&[OUTER_TYPE, 3, 3, body_bytes[0], body_bytes[1]]);
-        let (ciphertext, end) = body.split_at_mut(content.len());
         let nonce = self.next_nonce()?;
-        self.key
-            .seal_out_of_place_scatter(nonce, Aad::from(&*header), content, ciphertext, &[content_type], end)
-            .map_err(|_| Failure::because(Cause::System, "could not seal a record"))?;
+        let aad = Aad::from(&*header);
+        let done = match self.suite {
+            Suite::Aes128Gcm | Suite::Aes256Gcm => {
+                let (ciphertext, end) = body.split_at_mut(content.len());
+                self.key.seal_out_of_place_scatter(nonce, aad, content, ciphertext, &[content_type], end)
+            }
+            // Here the call above spends a block of key stream of its own on the content type: a copy is cheaper, by
+            // 130 ns of 440 at 256 bytes, and no dearer at 16 KiB.
+            Suite::ChaCha20Poly1305 => {
+                let (inner, tag) = body.split_at_mut(content.len() + 1);
+                inner[..content.len()].copy_from_slice(content);
+                inner[content.len()] = content_type;
+                self.key
+                    .seal_in_place_separate_tag(nonce, aad, inner)
+                    .map(|made| tag.copy_from_slice(made.as_ref()))
+            }
+        };
+        done.map_err(|_| Failure::because(Cause::System, "could not seal a record"))?;
         Ok(record_bytes)
     }
 
@@ -132,15 +146,16 @@ impl fmt::Debug for Direction {
 }
 
 /// The first record in `wire`, header and all, if it has come whole. One that cannot be right is refused as soon as
-/// its header is there, before anything is decrypted.
+/// its first byte or its length says so, before anything is decrypted. Its version is ignored, as the standard wants,
+/// but authenticated as it came.
 pub(super) fn first_record(wire: &[u8]) -> Result<Option<&[u8]>, Breach> {
-    let Some(&[outer_type, _, _, high, low]) = wire.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-    if outer_type != OUTER_TYPE {
+    if wire.first().is_some_and(|&outer_type| outer_type != OUTER_TYPE) {
         return Err(Breach::violation(
             Alert::UNEXPECTED_MESSAGE,
             "a record in the clear after the handshake",
         ));
     }
+    let Some(&[_, _, _, high, low]) = wire.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
     let body_bytes = usize::from(u16::from_be_bytes([high, low]));
     if body_bytes > SEALED_BYTES_MAX {
         return Err(Breach::violation(Alert::RECORD_OVERFLOW, "a record longer than any may be"));

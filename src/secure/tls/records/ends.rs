@@ -132,10 +132,6 @@ impl End {
         Ok(sealed)
     }
 
-    pub(super) fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
-        self.try_seal(plain).expect("this end is open")
-    }
-
     pub(super) fn finish(&mut self) -> Vec<u8> {
         let mut reply = Vec::new();
         self.records.finish(&mut reply);
@@ -168,9 +164,4 @@ pub(super) fn forge(with: &mut Direction, content_type: u8, content: &[u8], padd
     let bytes = with.seal(last, &inner, &mut record).expect("the sequence number is small");
     assert_eq!(bytes, record.len());
     record
-}
-
-/// A client and a server that have shaken hands.
-pub(super) fn pair(suite: Suite) -> (End, End) {
-    (End::new(suite, true), End::new(suite, false))
 }

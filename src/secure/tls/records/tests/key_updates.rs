@@ -148,6 +148,12 @@ fn a_sequence_number_never_wraps() {
         let got = us.open(&peer.forge(direction::HANDSHAKE, &[], 0));
         assert!(matches!(got.then, Next::Failed(Cause::ProtocolViolation, _)));
         assert_eq!(got.reply, [], "no number is left to tell the peer with");
+
+        let (mut us, mut peer) = pair(suite);
+        us.records.sending.sequence = u64::MAX;
+        let got = us.open(&peer.update_key(1));
+        assert_eq!(got.then, Next::Failed(Cause::NonceExhausted, String::new()));
+        assert_eq!(got.reply, [], "nor to answer it with");
     }
 }
 

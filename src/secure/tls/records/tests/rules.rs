@@ -19,7 +19,7 @@ fn forbidden(what: &'static str, content_type: u8, content: &[u8], alert: Alert)
 fn assert_refused(us: &mut End, peer: &mut End, wire: &[u8], alert: Alert, what: &str) {
     let got = us.open(wire);
     assert!(matches!(got.then, Next::Failed(Cause::ProtocolViolation, _)), "{what}: {:?}", got.then);
-    assert_eq!(got.data, [], "{what}");
+    assert_eq!(got.data, [0_u8; 0], "{what}");
     let told = peer.open(&got.reply);
     assert_eq!(told.then, Next::Failed(Cause::PeerRefused, alert.name()), "{what}");
 }
@@ -101,10 +101,10 @@ fn padding_is_taken_off_and_zeros_that_are_data_are_not() {
 }
 
 #[test]
-fn records_in_the_clear_are_refused_by_their_header_alone() {
+fn records_in_the_clear_are_refused_by_their_first_byte() {
     for outer_type in (0..=255).filter(|&outer| outer != 0x17) {
         let (mut us, mut peer) = pair(Suite::Aes128Gcm);
-        assert_refused(&mut us, &mut peer, &[outer_type, 3, 3, 0, 2], Alert::UNEXPECTED_MESSAGE, "clear");
+        assert_refused(&mut us, &mut peer, &[outer_type], Alert::UNEXPECTED_MESSAGE, "clear");
     }
     // The harmless ChangeCipherSpec of middlebox compatibility has no place after the handshake.
     let (mut us, mut peer) = pair(Suite::Aes128Gcm);
@@ -141,13 +141,14 @@ fn every_alert_of_the_peer_but_two_ends_the_connection_without_an_answer() {
             let (mut us, mut peer) = pair(Suite::Aes128Gcm);
             let got = us.open(&peer.forge(direction::ALERT, &[level, description], 0));
             assert_eq!(got.then, Next::Failed(Cause::PeerRefused, Alert(description).name()));
-            assert_eq!(got.reply, [], "an alert is not answered with an alert");
+            assert_eq!(got.reply, [0_u8; 0], "an alert is not answered with an alert");
         }
     }
     let (mut us, mut peer) = pair(Suite::Aes128Gcm);
     assert_eq!(us.open(&peer.forge(direction::ALERT, &[2, 0], 0)).then, Next::Finished);
+    let (mut us, mut peer) = pair(Suite::Aes128Gcm);
     let got = us.open(&peer.forge(direction::ALERT, &[2, 90], 0));
-    assert_eq!(got.then, Next::Finished);
+    assert_eq!(got.then, Next::Failed(Cause::PeerRefused, "user_canceled".into()), "it is one that ends");
 }
 
 #[test]
@@ -178,6 +179,23 @@ fn empty_records_do_not_keep_us_busy_for_ever() {
     }
     let wire = peer.forge(direction::APPLICATION_DATA, &[], 0);
     assert_refused(&mut us, &mut peer, &wire, Alert::UNEXPECTED_MESSAGE, "one too many");
+}
+
+#[test]
+fn empty_records_with_something_between_them_are_not_too_many() {
+    let (mut us, mut peer) = pair(Suite::Aes128Gcm);
+    let mut wire = Vec::new();
+    for between in [0, 1, 0, 1] {
+        for _ in 0..limits::TLS_EMPTY_RECORDS_MAX {
+            wire.extend(peer.forge(direction::APPLICATION_DATA, &[], 0));
+        }
+        match between {
+            0 => wire.extend(peer.update_key(0)),
+            _ => wire.extend(peer.forge(direction::ALERT, &[1, 90], 0)),
+        }
+    }
+    wire.extend(peer.seal(b"data"));
+    assert_eq!(us.open(&wire).data, b"data");
 }
 
 #[test]

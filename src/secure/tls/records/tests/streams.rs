@@ -105,7 +105,7 @@ fn nothing_after_the_peers_close_notify_is_opened_or_answered() {
 fn an_end_that_was_told_to_finish_still_hears_the_other_and_says_nothing_more() {
     let (mut client, mut server) = pair(Suite::ChaCha20Poly1305);
     assert_eq!(server.open(&client.finish()).then, Next::Finished);
-    assert_eq!(client.finish(), [], "close_notify goes once");
+    assert_eq!(client.finish(), [0_u8; 0], "close_notify goes once");
     assert_eq!(client.try_seal(b"more").unwrap_err().cause, Cause::Closed);
     assert_eq!(client.try_seal(b"").unwrap_err().cause, Cause::Closed);
 
@@ -117,7 +117,7 @@ fn an_end_that_was_told_to_finish_still_hears_the_other_and_says_nothing_more() 
 
     let got = client.open(&server.forge(direction::HANDSHAKE, &[], 0));
     assert!(matches!(got.then, Next::Failed(Cause::ProtocolViolation, _)));
-    assert_eq!(got.reply, [], "nothing follows close_notify, not even an alert");
+    assert_eq!(got.reply, [0_u8; 0], "nothing follows close_notify, not even an alert");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_broken_connection_stays_broken_in_both_directions() {
     for end in [&mut client, &mut server] {
         let ignored = end.open(&after);
         assert_eq!(ignored, Got { data: vec![], consumed: after.len(), then: Next::Finished, reply: vec![] });
-        assert_eq!(end.finish(), [], "a failure is never followed by close_notify");
+        assert_eq!(end.finish(), [0_u8; 0], "a failure is never followed by close_notify");
         assert!(end.records.end_of_stream(0).is_some());
     }
     assert_eq!(server.try_seal(b"x").unwrap_err().cause, Cause::Tampered);

@@ -14,7 +14,7 @@ fn no_altered_bit_of_a_record_goes_unnoticed() {
                 altered[at] ^= 1 << bit;
                 let mut server = End::new(suite, false);
                 let got = server.open(&altered);
-                assert_eq!(got.data, []);
+                assert_eq!(got.data, [0_u8; 0]);
                 match (at, got.then) {
                     // Its type: refused for what it is, not for what is in it.
                     (0, Next::Failed(Cause::ProtocolViolation, _)) => {}
