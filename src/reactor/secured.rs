@@ -14,7 +14,7 @@ use super::serve::{nanos_since, spend};
 use crate::collections::Handle;
 use crate::conn::{State, read_stop};
 use crate::error::{Cause, SendError};
-use crate::limits::{DIRECT_SEND_BYTES_MIN, SEAL_BYTES};
+use crate::limits::{DIRECT_SEND_BYTES_MIN, GONE_SHAKERS_MAX, SEAL_BYTES};
 use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
 use crate::secure::{Failure, Session, Then, Told};
 use crate::time::Instant;
@@ -44,7 +44,7 @@ impl Io {
         secured.begun = true;
         self.metrics.handshakes_pending.add(1);
         let speaks_first = secured.initiator;
-        self.securing += 1;
+        self.securing += usize::from(c.listener.is_some());
         let readable = c.readable;
         self.watch(handle);
         if speaks_first || readable {
@@ -59,6 +59,16 @@ impl Io {
         {
             secured.in_shake_queue = true;
             self.shake_queue.push(handle);
+            self.forget_gone_shakers();
+        }
+    }
+
+    /// Whoever gives up while newer ones are served leaves its handle behind. In a storm that lasts nobody would
+    /// come to it, so these are taken out when they are half of the line.
+    fn forget_gone_shakers(&mut self) {
+        let conns = &self.conns;
+        if self.shake_queue.len() > GONE_SHAKERS_MAX + 2 * conns.len() {
+            self.shake_queue.retain(|handle| conns.get(*handle).is_some_and(|c| c.state == State::Securing));
         }
     }
 
@@ -125,6 +135,11 @@ impl Io {
         self.queue_reply(handle);
         match shaken {
             Err(failure) => self.fail_secured(handle, failure),
+            Ok(shaken) if !shaken.done && self.buffered_bytes() > self.config.buffer_bytes_max => {
+                // Handshakes are read also while memory is short, so that whoever is welcome comes in; they must not
+                // take more than there is.
+                self.fail_errno(handle, Errno::NOMEM);
+            }
             Ok(shaken) => {
                 // The end of the turn, which follows, sends the reply; with it what the handler may answer to data
                 // that came along.
@@ -265,13 +280,26 @@ impl Io {
         match opened.then {
             Then::More => more,
             Then::Finished => {
-                self.peer_ended(handler, handle);
+                self.peer_ended_or_waits(handler, handle);
                 false
             }
             Then::Failed(failure) => {
                 self.fail_secured(handle, failure);
                 false
             }
+        }
+    }
+
+    /// The peer's end came with what was just lent. Who stopped reading in the midst of that has not come to it: as on
+    /// a plain connection, the end is told, and what was kept lent once more, when reading goes on.
+    fn peer_ended_or_waits<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.read_stops == 0 {
+            return self.peer_ended(handler, handle);
+        }
+        c.readable = true;
+        if let Some(secured) = c.layer.secured() {
+            secured.end_waits = true;
         }
     }
 
@@ -297,6 +325,9 @@ impl Io {
     /// Reads into the area and puts what is held of an unfinished record before it.
     fn read_wire(&mut self, handle: Handle, buffer: &mut ReceiveBuffer, room: usize) -> Wire {
         let Some(c) = self.conns.get_mut(handle) else { return Wire::Empty };
+        if c.layer.secured().is_some_and(|secured| secured.end_waits) {
+            return Wire::End;
+        }
         let unopened = c.layer.secured().is_some_and(|secured| std::mem::take(&mut secured.unopened));
         let read = if unopened && c.layer.holds_partial() {
             // Whole records may stand in what the handshake left.
@@ -572,7 +603,7 @@ impl Io {
         if let Some(secured) = c.layer.secured().filter(|secured| secured.begun) {
             secured.begun = false;
             self.metrics.handshakes_pending.sub(1);
-            self.securing -= 1;
+            self.securing -= usize::from(c.listener.is_some());
         }
     }
 
@@ -603,5 +634,38 @@ fn count_handshakes(metrics: &CoreMetrics, session: &Session, initiator: bool) {
     if session.noise.is_some() {
         let kind = if initiator { HandshakeKind::NoiseInitiator } else { HandshakeKind::NoiseResponder };
         metrics.handshakes[kind].add(1);
+    }
+}
+
+#[cfg(all(test, feature = "noise"))]
+mod tests {
+    use crate::limits::GONE_SHAKERS_MAX;
+    use crate::noise::Noise;
+    use crate::reactor::{Adopt, Config, Event, Io, Reactor, Wait};
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn the_line_for_handshakes_does_not_grow_by_those_who_gave_up() {
+        let mut reactor = Reactor::new(Config::default()).unwrap();
+        let noise = Noise::unauthenticated_nn_responder();
+        let mut ignore = |_: &mut Io, _: Event<'_>| {};
+        let mut ahead = Vec::new();
+        for _ in 0..GONE_SHAKERS_MAX {
+            // Four come in each turn, one is served, and all four give up.
+            for _ in 0..4 {
+                let (mut near, far) = UnixStream::pair().unwrap();
+                near.write_all(&[0]).unwrap();
+                let conn = reactor.io().adopt(Adopt::stream(far).accept_noise(&noise)).unwrap();
+                ahead.push((near, conn));
+            }
+            reactor.turn(Wait::No, &mut ignore).unwrap();
+            for (_, conn) in ahead.drain(..) {
+                assert!(reactor.io().abort(conn));
+            }
+        }
+        let line = reactor.io().shake_queue.len();
+        assert!(line > GONE_SHAKERS_MAX / 2, "this test makes no storm: {line} in line");
+        assert!(line <= GONE_SHAKERS_MAX + 16, "{line} in line");
     }
 }

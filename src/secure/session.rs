@@ -24,7 +24,7 @@ impl Session {
 pub struct TlsSession {
     /// `TLS 1.3`, or `TLS 1.2` with the feature that allows it.
     pub version: &'static str,
-    /// The cipher suite by its IANA name, such as `TLS13_AES_128_GCM_SHA256`.
+    /// The cipher suite by its IANA name, such as `TLS_AES_128_GCM_SHA256`.
     pub cipher_suite: &'static str,
     /// The key exchange group, such as `X25519MLKEM768`; empty where a resumed handshake had none.
     pub key_exchange: &'static str,

@@ -193,6 +193,8 @@ pub(crate) struct Secured {
     pub(crate) in_shake_queue: bool,
     /// What is held may contain whole records: the handshake left it.
     pub(crate) unopened: bool,
+    /// The peer's end in good order was opened while the connection was not to be read; it is told when it is.
+    pub(crate) end_waits: bool,
     /// What is sent can be sealed: from the end of the handshake to that of our side.
     pub(crate) open: bool,
     /// All that is queued is the layers' last words, an end mark or an alert. Why the connection ends is known: that
@@ -221,6 +223,7 @@ impl Secured {
             spoke: false,
             in_shake_queue: false,
             unopened: false,
+            end_waits: false,
             open: false,
             last_words: false,
             rest: None,
@@ -373,7 +376,13 @@ impl Secured {
 
     /// What the end of the stream means now: `None` if it was to be expected.
     pub(crate) fn end_of_stream(&mut self) -> Option<Failure> {
-        self.outer.end_of_stream(self.rest_bytes())
+        let inner_bytes = self.inner_rest.as_ref().map_or(0, Chunk::len);
+        let inner = self.inner.as_mut().and_then(|inner| inner.end_of_stream(inner_bytes));
+        // A peer that gives up in the inner handshake need not end the outer stream in good order.
+        match inner.filter(|failure| self.outer_done && failure.cause == Cause::HandshakeCut) {
+            None => self.outer.end_of_stream(self.rest_bytes()),
+            cut => cut,
+        }
     }
 
     // ---- what is held between reads

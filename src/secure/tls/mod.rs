@@ -1,4 +1,49 @@
 //! TLS on connections: what users configure it with, and the transformer behind it.
+//!
+//! A server is given a [`ServerTls`], a client a [`ClientTls`] and the name of the server it wants; both are made once
+//! and shared by all connections and cores. The handler sees no difference but in
+//! [`Event::Opened`](crate::Event::Opened), whose [`TlsSession`](crate::TlsSession) says what was agreed on.
+//!
+//! ```no_run
+//! use windlass::tls::ServerTls;
+//! use windlass::{Cores, Event, Io, Listen};
+//!
+//! # fn main() -> Result<(), windlass::Error> {
+//! let tls = ServerTls::from_pem_files("chain.pem", "key.pem")?;
+//! Cores::per_cpu().listen(Listen::tcp("127.0.0.1:7443").tls(&tls)).run(|_core| {
+//!     |io: &mut Io, event: Event<'_>| {
+//!         if let Event::Data { conn, bytes } = event {
+//!             let _ = io.send(conn, bytes);
+//!         }
+//!     }
+//! })?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is on and what is off
+//!
+//! On: TLS 1.3; AES-GCM and ChaCha20-Poly1305, AES-128 preferred; X25519MLKEM768 preferred, so that who records
+//! today cannot decrypt with a quantum computer tomorrow; resumption with tickets; `close_notify`, without which the
+//! end of a stream is [`Truncated`](crate::Cause::Truncated).
+//!
+//! Off until asked for: early data, because it can be replayed; client certificates, and with them resumption; TLS
+//! 1.2, which is behind a feature of its own. There is no key log, and no renegotiation, compression, or cipher with
+//! a known weakness that could be switched on.
+//!
+//! # When it fails
+//!
+//! Each kind of refusal has its own [`Cause`](crate::Cause), in the same words on both ends where both can know it,
+//! and the peer is told with the alert that RFC 8446 has for it. A peer that does not speak TLS at all is
+//! [`NotSecured`](crate::Cause::NotSecured) at its first byte and is told nothing, as OpenSSL does it. What a peer
+//! can make the handshake take is bounded by [`limits`](crate::limits).
+//!
+//! # How it is built
+//!
+//! The handshake is rustls' with the cryptography of aws-lc-rs. It is fed record by record, and when it is over, its
+//! keys go to a record layer of our own, which opens and seals in the reactor's buffers without copying; rustls keeps
+//! the key schedule. Connections of TLS 1.2 stay with rustls. What these builders do not offer is open to
+//! configurations made with rustls itself: [`rustls_0_23`].
 
 mod backend;
 mod client;
@@ -49,7 +94,7 @@ impl Wanted {
     fn handshake(&self) -> Result<Handshake, Failure> {
         match self {
             Wanted::Server(tls) => Handshake::server(tls.current()),
-            Wanted::Client(client) => Handshake::client(client.0.side(), client.1.clone()),
+            Wanted::Client(client) => Handshake::client(client.0.side(), &client.1),
         }
     }
 }

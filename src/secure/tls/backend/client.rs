@@ -1,13 +1,15 @@
 //! A client's configuration in rustls' terms.
 
 use super::super::client::{ClientTlsBuilder, Trust};
-use super::sessions::Store;
-use super::verify::Pinned;
-use super::{pem, provider, versions};
+use super::super::sessions::Sessions;
+use super::sessions::{Origin, Store};
+use super::verify::Verifier;
+use super::{client_provider, pem, restore, versions};
 use crate::error::Error;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +17,17 @@ use std::sync::Arc;
 /// One whole configuration.
 pub(crate) struct ClientSide {
     config: Arc<ClientConfig>,
+    sessions: Option<Arc<Store>>,
+    /// The digest of the certificates it shows.
+    identity: [u8; 32],
 }
 
 impl ClientSide {
     /// Reads all that `builder` names, checks it, and makes a configuration of it.
     pub(crate) fn build(builder: &ClientTlsBuilder) -> Result<ClientSide, Error> {
-        let provider = provider();
+        let provider = client_provider();
         let verifier = verifier(builder, &provider)?;
+        let mut shown = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         let config = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(versions(builder.tls12))
             .map_err(|error| Error::Config(format!("no usable TLS version: {error}")))?
@@ -31,28 +37,47 @@ impl ClientSide {
             None => config.with_no_client_auth(),
             Some((chain, key)) => {
                 let certified = pem::certified_key(chain, key, &provider)?;
+                certified.cert.iter().for_each(|certificate| shown.update(certificate));
                 let resolver = rustls::sign::SingleCertAndKey::from(certified);
                 config.with_client_cert_resolver(Arc::new(resolver))
             }
         };
         config.alpn_protocols.clone_from(&builder.alpn);
         config.enable_secret_extraction = true;
-        config.resumption = match &builder.sessions {
-            Some(sessions) => Resumption::store(sessions.store()),
+        let sessions = builder.sessions.as_ref().map(Sessions::store);
+        config.resumption = match &sessions {
+            Some(store) => Resumption::store(store.clone()),
             None => Resumption::disabled(),
         };
-        Ok(ClientSide { config: Arc::new(config) })
+        let mut identity = [0; 32];
+        identity.copy_from_slice(shown.finish().as_ref());
+        Ok(ClientSide { config: Arc::new(config), sessions, identity })
     }
 
     /// A configuration that was made elsewhere.
     pub(super) fn foreign(config: &ClientConfig) -> ClientSide {
         let mut config = config.clone();
         config.enable_secret_extraction = true;
-        ClientSide { config: Arc::new(config) }
+        ClientSide { config: Arc::new(config), sessions: None, identity: [0; 32] }
     }
 
-    pub(super) fn config(&self) -> Arc<ClientConfig> {
+    /// The configuration for a connection to `name`. What was saved of sessions with that server is made ready.
+    pub(super) fn config_for(&self, name: &ServerName<'static>) -> Arc<ClientConfig> {
+        if let Some(sessions) = &self.sessions {
+            let saved = sessions.take_loaded(name, &self.identity);
+            restore::restore(&self.config, name, saved);
+        }
         self.config.clone()
+    }
+
+    /// What is needed to carry the sessions of a connection to another process; `None` if none are kept.
+    pub(super) fn origin(
+        &self,
+        name: &ServerName<'static>,
+        chain: Option<&[CertificateDer<'static>]>,
+    ) -> Option<Origin> {
+        let chain = self.sessions.as_ref()?.shared_chain(name, chain?);
+        Some(Origin { chain, identity: self.identity })
     }
 }
 
@@ -75,14 +100,11 @@ fn verifier(
             Some(chain_verifier(builder, roots, provider)?)
         }
     };
-    match chain {
-        Some(chain) if builder.pins.is_empty() => Ok(chain),
-        chain => Ok(Arc::new(Pinned {
-            chain,
-            pins: builder.pins.clone(),
-            algorithms: provider.signature_verification_algorithms,
-        })),
-    }
+    Ok(Arc::new(Verifier {
+        chain,
+        pins: builder.pins.clone(),
+        algorithms: provider.signature_verification_algorithms,
+    }))
 }
 
 fn chain_verifier(

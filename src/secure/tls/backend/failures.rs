@@ -24,7 +24,19 @@ pub(super) fn of(error: &Error) -> Failure {
         | Error::Other(_) => Cause::System,
         _ => Cause::ProtocolViolation,
     };
-    Failure::because(cause, error.to_string())
+    Failure::because(cause, words_of(error))
+}
+
+/// What rustls says, but for a mistake that `openssl req -x509` makes for everybody.
+fn words_of(error: &Error) -> String {
+    if let Error::InvalidCertificate(CertificateError::Other(other)) = error
+        && let Some(webpki::Error::CaUsedAsEndEntity) = other.0.downcast_ref()
+    {
+        return "it is marked as that of an authority; `openssl req -x509` wants to be told \
+                `-addext basicConstraints=critical,CA:FALSE`"
+            .to_owned();
+    }
+    error.to_string()
 }
 
 fn of_certificate(error: &CertificateError) -> Cause {

@@ -34,6 +34,7 @@ pub(super) const APPLICATION_DATA: u8 = 23;
 const RECORD_OVERFLOW: u8 = 22;
 const CERTIFICATE_EXPIRED: u8 = 45;
 const BAD_CERTIFICATE: u8 = 42;
+const PROTOCOL_VERSION: u8 = 70;
 
 /// Steps in which what rustls has to send after an error is taken: a flight and an alert take few.
 const DRAINED_MAX: usize = 64;
@@ -77,11 +78,16 @@ impl Machine {
     }
 }
 
+/// The configuration as it was when the handshake began.
+enum Side {
+    Client(Arc<ClientSide>, ServerName<'static>),
+    Server(Arc<ServerSide>),
+}
+
 /// A handshake under way.
 pub(crate) struct Handshake {
     machine: Machine,
-    /// The server's configuration as it was when the handshake began.
-    side: Option<Arc<ServerSide>>,
+    side: Side,
     /// Bytes at the front of the wire that rustls has had but is not done with.
     fed: usize,
     /// Bytes that the handshake has taken in all.
@@ -120,7 +126,7 @@ pub(super) struct Sink<'a> {
 
 impl Sink<'_> {
     /// For when there can be none.
-    fn none() -> Sink<'static> {
+    pub(super) fn none() -> Sink<'static> {
         Sink { plain: &mut [], used: 0 }
     }
 
@@ -145,18 +151,20 @@ pub(super) enum Asks {
 }
 
 impl Handshake {
-    pub(crate) fn client(side: &ClientSide, name: ServerName<'static>) -> Result<Handshake, Failure> {
-        let machine = UnbufferedClientConnection::new(side.config(), name).map_err(|e| failures::of(&e))?;
-        Ok(Handshake::new(Machine::Client(machine), None, TLS_HANDSHAKE_BYTES_MAX))
+    pub(crate) fn client(side: &Arc<ClientSide>, name: &ServerName<'static>) -> Result<Handshake, Failure> {
+        let machine = UnbufferedClientConnection::new(side.config_for(name), name.clone());
+        let machine = machine.map_err(|error| failures::of(&error))?;
+        let side = Side::Client(side.clone(), name.clone());
+        Ok(Handshake::new(Machine::Client(machine), side, TLS_HANDSHAKE_BYTES_MAX))
     }
 
     pub(crate) fn server(side: Arc<ServerSide>) -> Result<Handshake, Failure> {
-        let machine = UnbufferedServerConnection::new(side.config()).map_err(|e| failures::of(&e))?;
+        let machine = UnbufferedServerConnection::new(side.config()).map_err(|error| failures::of(&error))?;
         let received_max = TLS_HANDSHAKE_BYTES_MAX + side.early_bytes_max();
-        Ok(Handshake::new(Machine::Server(machine), Some(side), received_max))
+        Ok(Handshake::new(Machine::Server(machine), Side::Server(side), received_max))
     }
 
-    fn new(machine: Machine, side: Option<Arc<ServerSide>>, received_max: usize) -> Handshake {
+    fn new(machine: Machine, side: Side, received_max: usize) -> Handshake {
         Handshake {
             machine,
             side,
@@ -191,8 +199,13 @@ impl Handshake {
                 Ok(None) => break,
                 Err(breach) => return Err(self.give_up(breach, &wire[shaken.consumed..end], reply)),
             };
-            if self.received == 0 {
-                self.may_skip = self.is_server() && hello::offers_early_data(&wire[end..end + record]);
+            if self.received == 0 && self.is_server() {
+                let hello = &wire[end..end + record];
+                if hello::is_older_than_tls12(hello) {
+                    push_alert(reply, PROTOCOL_VERSION);
+                    return Err(Failure::because(Cause::NothingInCommon, "its TLS is older than 1.2"));
+                }
+                self.may_skip = hello::offers_early_data(hello);
             }
             self.received += record;
             let encrypted = wire[end] == APPLICATION_DATA;
@@ -274,8 +287,8 @@ impl Handshake {
             return Ok(());
         }
         self.resumption_checked = true;
-        let (Machine::Server(machine), Some(side)) = (&self.machine, &self.side) else { return Ok(()) };
-        side.check_resumed(machine.peer_certificates()).map_err(|error| {
+        let Side::Server(side) = &self.side else { return Ok(()) };
+        side.check_resumed(self.state().peer_certificates()).map_err(|error| {
             let failure = failures::of(&error);
             reply.truncate(reply_before);
             let expired = failure.cause == Cause::CertificateExpired;
@@ -319,7 +332,7 @@ impl Handshake {
         let state = self.state();
         let suite =
             state.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or_default();
-        let unchecked = self.side.as_ref().is_some_and(|side| !side.asks_for_certificates());
+        let unchecked = matches!(&self.side, Side::Server(side) if !side.asks_for_certificates());
         let certificates = state.peer_certificates().filter(|_| !unchecked).unwrap_or_default();
         TlsSession {
             version: match state.protocol_version() {
@@ -347,10 +360,14 @@ impl Handshake {
             #[cfg(not(feature = "tls12"))]
             return Err(Failure::because(Cause::NothingInCommon, "TLS 1.2 needs the feature tls12"));
         }
+        let origin = match &self.side {
+            Side::Client(side, name) => side.origin(name, self.state().peer_certificates()),
+            Side::Server(_) => None,
+        };
         let (secrets, schedule) = match self.machine {
-            Machine::Client(machine) => {
-                machine.dangerous_into_kernel_connection().map(|(s, kept)| (s, Schedule::Client(kept)))
-            }
+            Machine::Client(machine) => machine
+                .dangerous_into_kernel_connection()
+                .map(|(s, kept)| (s, Schedule::Client(kept, origin))),
             Machine::Server(machine) => {
                 machine.dangerous_into_kernel_connection().map(|(s, kept)| (s, Schedule::Server(kept)))
             }

@@ -9,10 +9,12 @@ mod hello;
 mod legacy;
 mod pem;
 mod resolver;
+mod restore;
 pub mod rustls_0_23;
 mod schedule;
 mod server;
 mod sessions;
+mod tap;
 mod ticketer;
 mod verify;
 
@@ -22,12 +24,12 @@ pub(crate) use handshake::{Ended, Handshake};
 pub(crate) use legacy::Legacy;
 pub(crate) use schedule::Schedule;
 pub(crate) use server::{Lasting, ServerSide};
-pub(crate) use sessions::Store;
+pub(crate) use sessions::{Store, decode, encode};
 pub(crate) use verify::Pin;
 
-use rustls::SupportedProtocolVersion;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
+use rustls::{SupportedCipherSuite, SupportedProtocolVersion};
 use std::sync::{Arc, LazyLock};
 
 /// A server's name as rustls has it.
@@ -41,6 +43,20 @@ fn provider() -> Arc<CryptoProvider> {
         let mut provider = default_provider();
         let first = cipher_suite::TLS13_AES_128_GCM_SHA256;
         provider.cipher_suites.sort_by_key(|suite| suite.suite() != first.suite());
+        Arc::new(provider)
+    });
+    PROVIDER.clone()
+}
+
+/// The same for clients, whose suites let the keys of tickets be saved.
+fn client_provider() -> Arc<CryptoProvider> {
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+        let mut provider = (*provider()).clone();
+        for suite in &mut provider.cipher_suites {
+            if let Some(tapped) = tap::tapped(*suite) {
+                *suite = SupportedCipherSuite::Tls13(Box::leak(Box::new(tapped)));
+            }
+        }
         Arc::new(provider)
     });
     PROVIDER.clone()

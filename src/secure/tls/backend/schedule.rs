@@ -1,7 +1,8 @@
 //! What rustls keeps of a finished handshake: the key schedule, for key updates and tickets.
 
 use super::super::keys::{KeySchedule, Suite, TrafficKey};
-use super::failures;
+use super::sessions::{Arriving, Origin, now_s};
+use super::{failures, tap};
 use crate::error::Cause;
 use crate::secure::Failure;
 use rustls::ConnectionTrafficSecrets;
@@ -12,14 +13,15 @@ use std::fmt;
 
 /// The key schedule of one end.
 pub(crate) enum Schedule {
-    Client(KernelConnection<ClientConnectionData>),
+    /// With what its sessions come from, if they are kept.
+    Client(KernelConnection<ClientConnectionData>, Option<Origin>),
     Server(KernelConnection<ServerConnectionData>),
 }
 
 impl KeySchedule for Schedule {
     fn next_sending(&mut self) -> Result<TrafficKey, Failure> {
         let secrets = match self {
-            Schedule::Client(kept) => kept.update_tx_secret(),
+            Schedule::Client(kept, _) => kept.update_tx_secret(),
             Schedule::Server(kept) => kept.update_tx_secret(),
         };
         secrets.map_err(|error| failures::of(&error)).and_then(traffic_key)
@@ -27,7 +29,7 @@ impl KeySchedule for Schedule {
 
     fn next_receiving(&mut self) -> Result<TrafficKey, Failure> {
         let secrets = match self {
-            Schedule::Client(kept) => kept.update_rx_secret(),
+            Schedule::Client(kept, _) => kept.update_rx_secret(),
             Schedule::Server(kept) => kept.update_rx_secret(),
         };
         secrets.map_err(|error| failures::of(&error)).and_then(traffic_key)
@@ -35,7 +37,13 @@ impl KeySchedule for Schedule {
 
     fn ticket(&mut self, payload: &[u8]) -> Result<(), Failure> {
         match self {
-            Schedule::Client(kept) => {
+            Schedule::Client(kept, Some(origin)) => {
+                let (ticket, received_s) = (payload.to_vec(), now_s());
+                let arriving = Arriving { ticket, received_s, origin: origin.clone() };
+                let handle = || kept.handle_new_session_ticket(payload);
+                arriving.during(|| tap::capture(handle).0).map_err(|error| failures::of(&error))
+            }
+            Schedule::Client(kept, None) => {
                 kept.handle_new_session_ticket(payload).map_err(|error| failures::of(&error))
             }
             Schedule::Server(_) => Err(Failure::because(Cause::ProtocolViolation, "a client sent a ticket")),
@@ -47,7 +55,7 @@ impl KeySchedule for Schedule {
 impl fmt::Debug for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Schedule::Client(_) => "Schedule::Client",
+            Schedule::Client(..) => "Schedule::Client",
             Schedule::Server(_) => "Schedule::Server",
         })
     }

@@ -1,5 +1,6 @@
-//! Verifiers beyond rustls' own: pins added to chain and name, and pins alone.
+//! How a client verifies a server: the chain and the name, pins on top of them, or pins alone.
 
+use super::restore;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -32,16 +33,16 @@ pub(super) fn pin_of(certificate: &CertificateDer<'_>) -> Result<Pin, Error> {
     digest.as_ref().try_into().map_err(|_| Error::General("SHA-256 is not 32 bytes long".into()))
 }
 
-/// Checks that the server's key is pinned, and before that what `chain` checks. Without it only the pin counts,
+/// Checks what `chain` checks, and that the server's key is pinned if any are. Without `chain` only the pin counts,
 /// with the proof that the server has the key.
 #[derive(Debug)]
-pub(super) struct Pinned {
+pub(super) struct Verifier {
     pub(super) chain: Option<Arc<dyn ServerCertVerifier>>,
     pub(super) pins: Vec<Pin>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Pinned {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -51,7 +52,11 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(chain) = &self.chain {
-            chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+            let verified =
+                chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
+            if self.pins.is_empty() {
+                return Ok(verified);
+            }
         }
         let pin = pin_of(end_entity)?;
         if self.pins.contains(&pin) {
@@ -76,7 +81,8 @@ impl ServerCertVerifier for Pinned {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+        restore::verify_signature(message, signed, &self.algorithms)
+            .unwrap_or_else(|| verify_tls13_signature(message, certificate, signed, &self.algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

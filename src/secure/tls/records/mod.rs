@@ -4,7 +4,8 @@
 //! Records are opened out of place, one behind the other, so that the content of many is contiguous: each overwrites
 //! the content type and padding of the one before. Sealing reads straight from the caller's slice. Neither allocates,
 //! nor does aws-lc-rs below: what allocates is a new key (a key update), a handshake message that comes in fragments,
-//! and the text of a failure.
+//! and the text of a failure. An idle connection takes 136 bytes here, and 592 for each of its two keys on aws-lc's
+//! heap, whatever the suite.
 //!
 //! The peer is trusted with nothing. What may not come is refused before it is decrypted where its header tells, and
 //! what a peer may repeat without sending data is bounded in [`crate::limits`].

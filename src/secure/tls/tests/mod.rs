@@ -4,7 +4,9 @@ mod early;
 mod handshakes;
 #[cfg(feature = "tls12")]
 mod legacy;
+mod mangled;
 mod ready_made;
 mod refusals;
 mod rig;
 mod servers;
+mod sessions;
