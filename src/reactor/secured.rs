@@ -170,7 +170,7 @@ impl Io {
         more: bool,
     ) -> bool {
         let open = self.conns.get(handle).filter(|c| c.state == State::Open && c.may_read());
-        if open.is_none_or(|c| !c.layer.holds_partial()) {
+        if open.is_none_or(|c| !c.layer.holds_unopened()) {
             return open.is_some();
         }
         let Wire::Bytes { before, .. } = self.read_wire(handle, buffer, 0) else { return false };
@@ -204,7 +204,7 @@ impl Io {
         secured.open = true;
         count_handshakes(&self.metrics, &session, secured.initiator);
         // What stands behind the handshake counts as readiness: no descriptor will tell of it.
-        c.readable |= c.layer.holds_partial();
+        c.readable |= c.layer.holds_unopened();
         self.left_securing(handle);
         self.become_open(handler, handle, &session);
     }
@@ -330,8 +330,11 @@ impl Io {
         if c.layer.secured().is_some_and(|secured| secured.end_waits) {
             return Wire::End;
         }
-        let unopened = c.layer.secured().is_some_and(|secured| std::mem::take(&mut secured.unopened));
-        let read = if unopened && c.layer.holds_partial() {
+        let unopened = c.layer.holds_unopened();
+        if let Some(secured) = c.layer.secured() {
+            secured.unopened = false;
+        }
+        let read = if unopened {
             // Whole records may stand in what the handshake left.
             0
         } else {
