@@ -644,7 +644,7 @@ fn count_handshakes(metrics: &CoreMetrics, session: &Session, initiator: bool) {
 #[cfg(all(test, feature = "noise"))]
 mod tests {
     use crate::limits::GONE_SHAKERS_MAX;
-    use crate::noise::Noise;
+    use crate::secure::noise::Noise;
     use crate::reactor::{Adopt, Config, Event, Io, Reactor, Wait};
     use std::io::Write;
     use std::os::unix::net::UnixStream;
