@@ -10,14 +10,14 @@ use super::Io;
 use super::event::{Event, Handler};
 use super::receive::{HEADROOM_BYTES, ReceiveBuffer};
 use super::send::Sent;
-use super::serve::{nanos_since, spend};
+use super::serve::spend;
 use crate::collections::Handle;
 use crate::conn::{State, read_stop};
 use crate::error::{Cause, SendError};
 use crate::limits::{DIRECT_SEND_BYTES_MIN, GONE_SHAKERS_MAX, SEAL_BYTES};
 use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
 use crate::secure::{Failure, Session, Then, Told};
-use crate::time::Instant;
+use crate::time::{Instant, nanos_of};
 use rustix::io::Errno;
 
 /// What a read for a secured connection came to.
@@ -171,7 +171,7 @@ impl Io {
         more: bool,
     ) -> bool {
         let open = self.conns.get(handle).filter(|c| c.state == State::Open && c.may_read());
-        if open.is_none_or(|c| !c.layer.holds_partial()) {
+        if open.is_none_or(|c| !c.layer.holds_unopened()) {
             return open.is_some();
         }
         let Wire::Bytes { before, .. } = self.read_wire(handle, buffer, 0) else { return false };
@@ -195,14 +195,17 @@ impl Io {
 
     /// The handshakes are over: data may flow, and some may have come with them.
     fn open_secured<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        // A step takes longer than most turns: the time at which this one began would leave it out.
+        let now = self.clock();
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
-        self.metrics.handshake_latency_nanos.record(nanos_since(c.since, self.now));
+        let took = now.since(c.since);
+        self.metrics.handshake_latency_nanos.record(nanos_of(took));
         let Some(secured) = c.layer.secured() else { return };
-        let session = secured.describe();
+        let session = Session { took, ..secured.describe() };
         secured.open = true;
         count_handshakes(&self.metrics, &session, secured.initiator);
         // What stands behind the handshake counts as readiness: no descriptor will tell of it.
-        c.readable |= c.layer.holds_partial();
+        c.readable |= c.layer.holds_unopened();
         self.left_securing(handle);
         self.become_open(handler, handle, &session);
     }
@@ -328,8 +331,11 @@ impl Io {
         if c.layer.secured().is_some_and(|secured| secured.end_waits) {
             return Wire::End;
         }
-        let unopened = c.layer.secured().is_some_and(|secured| std::mem::take(&mut secured.unopened));
-        let read = if unopened && c.layer.holds_partial() {
+        let unopened = c.layer.holds_unopened();
+        if let Some(secured) = c.layer.secured() {
+            secured.unopened = false;
+        }
+        let read = if unopened {
             // Whole records may stand in what the handshake left.
             0
         } else {

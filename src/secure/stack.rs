@@ -58,6 +58,14 @@ impl Layer {
         self.held().is_some_and(|secured| secured.rest.is_some() || secured.inner_rest.is_some())
     }
 
+    /// Whether the handshake left something that is still to be opened: whole records perhaps, or the end of the
+    /// outer layer's stream.
+    #[inline]
+    pub(crate) fn holds_unopened(&self) -> bool {
+        self.held()
+            .is_some_and(|s| s.unopened && (s.outer_finished || s.rest.is_some() || s.inner_rest.is_some()))
+    }
+
     /// When the session has lived as long as it may.
     #[inline]
     pub(crate) fn expires_at(&self) -> Instant {
@@ -183,6 +191,8 @@ pub(crate) struct Secured {
     inner: Option<Transformer>,
     /// The outer handshake is over.
     outer_done: bool,
+    /// The outer layer's stream ended with the inner one's handshake.
+    outer_finished: bool,
     /// We began the handshake, or are to begin it.
     pub(crate) initiator: bool,
     /// The handshake was begun.
@@ -219,6 +229,7 @@ impl Secured {
             outer,
             inner,
             outer_done: false,
+            outer_finished: false,
             begun: false,
             spoke: false,
             in_shake_queue: false,
@@ -280,7 +291,10 @@ impl Secured {
         match opened.then {
             Then::Failed(failure) => Err(failure),
             Then::Finished if !shaken.done => Err(Failure::new(Cause::HandshakeCut)),
-            _ => Ok(shaken),
+            then => {
+                self.outer_finished = matches!(then, Then::Finished);
+                Ok(shaken)
+            }
         }
     }
 
