@@ -81,6 +81,20 @@ fn s_client_may_choose_any_suite_and_group() {
     }
 }
 
+/// Padding is zeroes behind the content that only whoever opens a record sees.
+#[test]
+fn s_client_may_pad_and_cut_its_records() {
+    let Some((folder, _, pair)) = openssl::prepared() else { return };
+    let server = listen(&ours::server_tls(&pair));
+    for options in [["-record_padding", "1024"], ["-max_send_frag", "512"], ["-record_padding", "16384"]] {
+        let mut client = openssl::client(&folder, server.address, &options);
+        opened(&server);
+        is_echoed(&mut client, "short");
+        is_echoed(&mut client, &"0123456789".repeat(500));
+        part(&server, client);
+    }
+}
+
 #[test]
 fn s_client_resumes_with_the_ticket_that_it_saved() {
     let Some((folder, _, pair)) = openssl::prepared() else { return };

@@ -84,6 +84,25 @@ fn s_server_may_choose_any_suite_and_group() {
 }
 
 #[test]
+fn s_server_may_pad_and_cut_its_records_and_give_no_or_many_tickets() {
+    let Some((folder, _, pair)) = openssl::prepared() else { return };
+    let tls = ours::client_tls(&folder).build().expect("an authority");
+    let ways = [
+        ["-record_padding", "1024"],
+        ["-max_send_frag", "512"],
+        ["-num_tickets", "0"],
+        ["-num_tickets", "20"],
+    ];
+    for way in ways {
+        let (mut server, address) = openssl::server(&pair, &way);
+        let mut client = connect(&tls, address);
+        talk(&mut server, &mut client, &format!("{way:?} short"));
+        talk(&mut server, &mut client, &format!("{way:?} {}", "0123456789".repeat(300)));
+        assert_eq!(client.close().cause(), Cause::Closed, "{way:?}");
+    }
+}
+
+#[test]
 fn s_server_lets_us_resume_with_its_tickets() {
     let Some((folder, _, pair)) = openssl::prepared() else { return };
     let (mut server, address) = openssl::server(&pair, &[]);
