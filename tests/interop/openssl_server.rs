@@ -185,3 +185,18 @@ fn s_server_without_tls_1_3_is_refused() {
     let (server, address) = openssl::server(&pair, &["-tls1_2"]);
     is_refused(server, connect(&tls, address), "unsupported protocol", Cause::NothingInCommon);
 }
+
+#[cfg(feature = "tls12")]
+#[test]
+fn s_server_of_tls_1_2_is_taken_if_that_was_asked_for() {
+    let Some((folder, _, pair)) = openssl::prepared() else { return };
+    let tls = ours::client_tls(&folder).tls12().build().expect("an authority");
+    let (mut server, address) = openssl::server(&pair, &["-tls1_2"]);
+    for resumed in [false, true] {
+        let mut client = connect(&tls, address);
+        let agreed = opened(&mut client);
+        assert_eq!((agreed.version, agreed.resumed), ("TLS 1.2", resumed));
+        talk(&mut server, &mut client, &format!("resumed: {resumed}"));
+        assert_eq!(client.close().cause(), Cause::Closed);
+    }
+}
