@@ -84,7 +84,7 @@ pub const DIRECT_SEND_BYTES_MIN: usize = 4 * KIB;
 /// Plaintext sealed in one go, and written with one call if nothing waits before it: four records of 16 KiB.
 pub(crate) const SEAL_BYTES: usize = 64 * KIB;
 
-/// Connections of a reactor that may be shaking hands at once by default; more are reset when they come.
+/// Accepted connections of a reactor that may be shaking hands at once by default; more are reset when they come.
 pub const HANDSHAKES_MAX: usize = 16_384;
 
 /// Connections that a secured listener takes in during one turn while others stand in line for their handshake.

@@ -51,6 +51,26 @@ const WALL_TIME_GIVEN: &[&str] = &["src/metrics/export.rs"];
 /// Where mio may be named.
 const MIO_ALLOWED: &[&str] = &["src/net/", "src/reactor/"];
 
+/// Where the crates behind secured connections may be named; tests of a layer may take its counterpart from the crate
+/// itself.
+const SECURITY_FENCES: &[habits::Fence] = &[
+    habits::Fence {
+        crates: &["rustls", "rustls_native_certs", "webpki"],
+        allowed: &["src/secure/tls/backend/", "src/secure/tls/records/tests/", "src/secure/tls/tests/"],
+        advice: "its next version replaces the interface used there: give the backend a function or a type for it",
+    },
+    habits::Fence {
+        crates: &["snow", "blake2"],
+        allowed: &["src/secure/noise/"],
+        advice: "give the Noise layer a function for it",
+    },
+    habits::Fence {
+        crates: &["aws_lc_rs", "zeroize"],
+        allowed: &["src/secure/"],
+        advice: "keys stay in the secure room",
+    },
+];
+
 /// Files that may hold `unsafe`: each one because a measurement shows that it pays, or because a test must replace
 /// something that only `unsafe` can (a global allocator that counts).
 const UNSAFE_ALLOWED: &[&str] = &["tests/allocations/main.rs"];
@@ -117,6 +137,18 @@ fn exceptions_are_for_files_that_exist() {
 #[test]
 fn only_net_and_reactor_name_mio() {
     sweep(&["src/"], |source| habits::check_mio(source, MIO_ALLOWED));
+}
+
+#[test]
+fn crates_behind_secured_connections_are_named_where_they_are_used() {
+    sweep(&["src/"], |source| habits::check_fences(source, SECURITY_FENCES));
+}
+
+#[test]
+fn the_security_page_names_every_bound_of_the_layers() {
+    let page = source::read("src/security.md").expect("there is a page on security");
+    let limits = source::read("src/limits.rs").expect("there are limits");
+    refuse(&readme::check_bounds(&page, &limits, &["TLS_", "NOISE_", "HANDSHAKES_"]));
 }
 
 #[test]

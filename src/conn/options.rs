@@ -13,7 +13,8 @@ pub struct Options {
     /// How long each state may last. A deadline ends the connection without a further event; whoever wants to
     /// say something first sets a timer of its own.
     pub timeouts: Timeouts,
-    /// Watermarks and hard bound of the outbound queue.
+    /// Watermarks and hard bound of the outbound queue. On a secured connection that is what waits to be sealed and what
+    /// is sealed; a send is refused by how long it would be sealed.
     pub queue: Watermarks,
     /// Bytes that a handler may keep, at most. Default 64 KiB.
     pub kept_bytes_max: usize,
@@ -61,17 +62,18 @@ impl Default for Options {
 pub struct Timeouts {
     /// Until TCP is established. Default 30 s.
     pub connect: Option<Duration>,
-    /// From there to `Opened`, all security layers together. Default 10 s.
+    /// From there to `Opened`: all security layers together, and any wait for their turn. A plain connection opens at
+    /// once. Default 10 s.
     pub handshake: Option<Duration>,
     /// Without progress while input is owed: bytes are kept, a partial record is held, or the handler called
     /// `Io::expect`. Default 60 s.
     pub read: Option<Duration>,
     /// Without the kernel taking a byte while output is queued. Default 30 s.
     pub write: Option<Duration>,
-    /// Without a byte either way while nothing is owed. Default 300 s; a server whose clients sit idle for
+    /// Without a byte either way while nothing is owed; bytes of security layers count. Default 300 s; a server whose clients sit idle for
     /// hours, such as a database, wants `None` here and [`SocketOptions::keep_alive`] instead.
     pub keep_alive: Option<Duration>,
-    /// For closing in good order: flush, end of stream, the peer's end. Default 5 s.
+    /// For closing in good order: flush, TLS' `close_notify`, end of stream, the peer's end. Default 5 s.
     pub drain: Option<Duration>,
 }
 

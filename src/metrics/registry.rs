@@ -287,7 +287,7 @@ figures! {
     gauges {
         /// Connections that exist.
         connections_active,
-        /// Connections that are shaking hands, or wait for their turn to.
+        /// Connections that are shaking hands or wait for their turn to, accepted ones and our own.
         handshakes_pending,
         /// Listeners that exist.
         listeners,

@@ -467,6 +467,9 @@ impl Io {
     /// Gives the connection `bytes` more of read credit; without a call credit is unlimited. `None` makes it
     /// unlimited again. Without credit the connection is not read.
     ///
+    /// On a secured connection it is spent on bytes as the wire has them, from `Opened` on, and a record is handed on
+    /// when all of it was read: credit for less than a record is credit for nothing yet.
+    ///
     /// # Errors
     /// [`Stale`] if the connection is gone.
     pub fn grant_read(&mut self, conn: Conn, bytes: Option<u64>) -> Result<(), Stale> {
@@ -480,7 +483,7 @@ impl Io {
     }
 
     /// Gives the connection `bytes` more of write credit; without a call credit is unlimited. `None` makes it
-    /// unlimited again. Without credit what is sent stays queued.
+    /// unlimited again. Without credit what is sent stays queued. On a secured connection it is spent on sealed bytes.
     ///
     /// # Errors
     /// [`Stale`] if the connection is gone.

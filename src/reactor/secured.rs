@@ -42,6 +42,7 @@ impl Io {
         c.enter(State::Securing, now);
         let Some(secured) = c.layer.secured().filter(|secured| !secured.begun) else { return };
         secured.begun = true;
+        self.metrics.handshakes_pending.add(1);
         let speaks_first = secured.initiator;
         self.securing += usize::from(c.listener.is_some());
         let readable = c.readable;
@@ -607,6 +608,7 @@ impl Io {
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
         if let Some(secured) = c.layer.secured().filter(|secured| secured.begun) {
             secured.begun = false;
+            self.metrics.handshakes_pending.sub(1);
             self.securing -= usize::from(c.listener.is_some());
         }
     }

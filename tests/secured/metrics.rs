@@ -44,6 +44,22 @@ fn handshakes_are_counted_by_kind_at_both_ends_with_their_latency() {
 }
 
 #[test]
+fn connections_that_shake_hands_are_counted_while_they_do() {
+    let mut pair = Pair::listening(|listen| listen.tls(&server_tls()), Config::default());
+    let conn = pair.client.io().connect(Connect::to(pair.address).tls(&client_tls(), "localhost")).unwrap();
+    let silent = TcpStream::connect(pair.address).unwrap();
+    pair.until("open", echo, ignore, |pair| !pair.c.opened.is_empty() && pair.s.words.len() >= 3);
+    assert_eq!(figures(&mut pair.server).handshakes_pending, 1, "{:?}", pair.s.words);
+    assert_eq!(figures(&mut pair.client).handshakes_pending, 0);
+    drop(silent);
+    assert!(pair.client.io().close(conn));
+    pair.until("closed", echo, ignore, |pair| pair.s.closed.len() == 2);
+    let server = figures(&mut pair.server);
+    assert_eq!(told(&server.handshakes_failed), [("handshake_cut", 1)]);
+    assert_eq!((server.handshakes_pending, server.handshakes.total()), (0, 1));
+}
+
+#[test]
 fn resumed_handshakes_are_told_from_full_ones() {
     let (server, client) = (server_tls(), client_tls());
     let mut pair = Pair::listening(|listen| listen.tls(&server), Config::default());

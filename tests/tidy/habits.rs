@@ -44,6 +44,23 @@ pub fn check_mio(source: &Source, allowed: &[&str]) -> Vec<Complaint> {
     refuse_names(source, |name| name.segments[0] == "mio", &advice)
 }
 
+/// Where a crate of the outside world may be named, and what to do instead of naming it elsewhere.
+pub struct Fence {
+    pub crates: &'static [&'static str],
+    pub allowed: &'static [&'static str],
+    pub advice: &'static str,
+}
+
+/// What another crate may replace, and what secrets pass through, is named in one place.
+pub fn check_fences(source: &Source, fences: &[Fence]) -> Vec<Complaint> {
+    let broken = fences.iter().filter(|fence| !source.is_under(fence.allowed));
+    let complaints = broken.flat_map(|fence| {
+        let advice = format!("known only to {}; {}", fence.allowed.join(" and "), fence.advice);
+        refuse_names(source, |name| fence.crates.contains(&name.segments[0].as_str()), &advice)
+    });
+    complaints.collect()
+}
+
 /// Nobody waits by the clock.
 pub fn check_sleep(source: &Source, allowed: &[&str]) -> Vec<Complaint> {
     if source.is_under(allowed) {
@@ -161,6 +178,19 @@ mod tests {
             found("src/conn/a.rs", "use std::io; /* mio::Token */ const X: &str = \"mio::Token\";"),
             []
         );
+    }
+
+    #[test]
+    fn fenced_crates_are_refused_outside_their_fences() {
+        let fences = [
+            Fence { crates: &["rustls", "webpki"], allowed: &["src/tls/backend/"], advice: "go round" },
+            Fence { crates: &["snow"], allowed: &["src/noise/"], advice: "go round" },
+        ];
+        let found = |path, text| lines(|source| check_fences(source, &fences), path, text);
+        assert_eq!(found("src/tls/mod.rs", "use rustls::Error;\nuse webpki::Cert;"), [1, 2]);
+        assert_eq!(found("src/tls/mod.rs", "fn f() { rustls::x() }\nuse {std::io, snow};"), [1, 2]);
+        assert_eq!(found("src/tls/backend/mod.rs", "use rustls::Error;\nuse snow::Error;"), [2]);
+        assert_eq!(found("src/noise/mod.rs", "use snow::Error; use super::rustls::x; // rustls::Error"), []);
     }
 
     #[test]

@@ -93,6 +93,23 @@ pub fn check_paths(readme: &str, generated: &[&str], exists: impl Fn(&str) -> bo
     complaints
 }
 
+/// The table of limits has one row for each bound whose name begins with one of `prefixes`.
+pub fn check_bounds(page: &str, limits: &str, prefixes: &[&str]) -> Vec<Complaint> {
+    let named = limits.lines().filter_map(|line| line.split_once("const ")?.1.split(':').next());
+    let bounds = named.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    let missing = bounds
+        .filter(|name| page.lines().filter(|line| line.starts_with(&format!("| `{name}`:"))).count() != 1);
+    missing
+        .map(|name| Complaint {
+            path: "src/security.md".to_owned(),
+            line: 1,
+            message: format!(
+                "the bound `{name}` needs one row, | `{name}`: what it bounds | value | option |"
+            ),
+        })
+        .collect()
+}
+
 /// Targets of the Markdown links in a line that stay in the repository.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     let inline = line.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
@@ -153,6 +170,15 @@ mod tests {
         assert!(check_examples(readme, &names).is_empty());
         assert_eq!(check_examples("`own_loop`, an echo, a chat", &names).len(), 2);
         assert_eq!(check_examples("--example own_loop_2 --example echo", &names).len(), 2);
+    }
+
+    #[test]
+    fn a_bound_that_the_page_does_not_name_is_refused() {
+        let limits = "const KIB: usize = 1024;\npub const TLS_A: u8 = 1;\npub(crate) const TLS_B: u8 = 2;\n";
+        let count = |page| check_bounds(page, limits, &["TLS_"]).len();
+        assert_eq!(count("| `TLS_A`: a | 1 | |\n| `TLS_B`: b | 2 | |\n"), 0);
+        assert_eq!(count("| `TLS_A`: a | 1 | |\nThere is `TLS_B` too.\n"), 1);
+        assert_eq!(count(""), 2);
     }
 
     #[test]
