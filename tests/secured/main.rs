@@ -3,6 +3,7 @@
 mod damage;
 mod deadlines;
 mod face;
+mod flow;
 mod half_close;
 mod metrics;
 mod opening;
