@@ -11,3 +11,4 @@ mod peers;
 mod rig;
 #[path = "../rig/security.rs"]
 mod security;
+mod sending;
