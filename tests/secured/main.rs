@@ -5,10 +5,12 @@ mod deadlines;
 mod face;
 mod flow;
 mod half_close;
+mod hosting;
 mod metrics;
 mod opening;
 mod peers;
 mod rig;
+mod sending;
+mod storms;
 #[path = "../rig/security.rs"]
 mod security;
-mod sending;
