@@ -182,7 +182,6 @@ fn kept_tails_stand_before_what_comes_in_later_records() {
         for wanting in [false, true] {
             let (mut pair, conn, _) = Pair::open(kind, Options::default());
             let data = pattern(80 * FRAME);
-            let mut pieces = data.chunks(333);
             let (mut frames, mut lent) = (Vec::new(), 0);
             let mut framing = |io: &mut Io, event: Event<'_>| {
                 if let Event::Data { conn, bytes } = event {
@@ -194,7 +193,7 @@ fn kept_tails_stand_before_what_comes_in_later_records() {
                 }
             };
             let mut next = 0;
-            while let Some(piece) = pieces.next() {
+            for piece in data.chunks(333) {
                 next += 1;
                 pair.client.io().send(conn, piece).unwrap();
                 if next % 2 == 0 {

@@ -10,7 +10,7 @@ mod metrics;
 mod opening;
 mod peers;
 mod rig;
-mod sending;
-mod storms;
 #[path = "../rig/security.rs"]
 mod security;
+mod sending;
+mod storms;

@@ -115,7 +115,7 @@ fn a_large_send_takes_as_few_records_as_can_be_whichever_way_it_is_sent() {
         for between_turns in [false, true] {
             let (mut host, mut peer, conn) = open();
             let data = pattern(100_000);
-            let mut send = |io: &mut Io| {
+            let send = |io: &mut Io| {
                 match way {
                     0 => io.send(conn, &data),
                     1 => io.send_bytes(conn, &Bytes::from(data.clone())),
