@@ -1,31 +1,45 @@
 //! cargo run --release --example tls_client --features tls -- https://example.com/ https://example.com/
 //!
 //! Fetches pages over TLS, one connection after the other, and says how each was secured: the second one to the same
-//! server resumes the session of the first. Trusts whom the system trusts, or only the authority in `--ca FILE`.
+//! server resumes the session of the first. Trusts whom the system trusts, or only the authority in `--ca FILE`. With
+//! `--sessions FILE` the sessions are kept there, for the next run to resume.
 
 use std::error::Error;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::ToSocketAddrs;
-use windlass::tls::ClientTls;
+use std::os::unix::fs::OpenOptionsExt;
+use windlass::tls::{ClientTls, Sessions};
 use windlass::{Config, Connect, Event, Handler, Io, Reactor};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (mut tls, mut urls) = (ClientTls::builder(), Vec::new());
-    let mut own_roots = false;
+    let (mut ca, mut file, mut urls) = (None, None, Vec::new());
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        if word == "--ca" {
-            tls = tls.roots_file(words.next().ok_or("--ca wants a file")?);
-            own_roots = true;
-        } else {
-            urls.push(word);
+        match word.as_str() {
+            "--ca" => ca = words.next(),
+            "--sessions" => file = words.next(),
+            _ => urls.push(word),
         }
     }
-    let tls = if own_roots { tls } else { tls.platform_roots() };
-    let tls = tls.alpn(["http/1.1"]).build()?;
+    let tls = match ca {
+        Some(ca) => ClientTls::builder().roots_file(ca),
+        None => ClientTls::builder().platform_roots(),
+    };
+    let sessions = Sessions::default();
+    if let Some(file) = file.as_ref().filter(|file| std::fs::exists(file).unwrap_or(false)) {
+        sessions.load(&std::fs::read(file)?)?;
+    }
+    let tls = tls.alpn(["http/1.1"]).sessions(sessions.clone()).build()?;
+
     let mut reactor = Reactor::new(Config::default())?;
     for url in &urls {
         fetch(&mut reactor, &tls, url)?;
+    }
+    if let Some(file) = file {
+        // With these one can pose as the servers to us: nobody else may read them.
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        file.write_all(&sessions.save())?;
     }
     Ok(())
 }

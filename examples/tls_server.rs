@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=localhost \
-//!     -addext subjectAltName=DNS:localhost -keyout key.pem -out cert.pem
+//!     -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE -keyout key.pem -out cert.pem
 //! curl --cacert cert.pem https://localhost:8443/
 //! openssl s_client -connect localhost:8443 -CAfile cert.pem
 //! ```

@@ -44,6 +44,14 @@
 //! refuses is copied into the connection's queue, in pooled chunks. Shared [`Bytes`](bytes::Bytes) are never
 //! copied unless they are small.
 //!
+//! # Secured connections
+//!
+//! A connection is secured by naming it: `Listen::tls`, `Listen::noise`, or both for Noise inside TLS, and likewise on
+//! [`Connect`] and [`Adopt`]. The handler sees no difference but what [`Event::Opened`] says: lent bytes, kept tails,
+//! deadlines, budgets, credits and watermarks hold as on plain connections. Opened bytes are contiguous, whatever
+//! records they came in; small sends of one call share a record; backpressure is asked before anything is sealed.
+//! Defaults, limits and what is not promised: [`security`].
+//!
 //! # When things end
 //!
 //! Every state is under a deadline ([`Timeouts`]), every queue under a bound ([`limits`], [`Options`],
@@ -71,6 +79,12 @@ pub mod metrics;
 mod net;
 mod reactor;
 mod secure;
+#[cfg_attr(all(feature = "noise", feature = "tls"), doc = include_str!("security.md"))]
+#[cfg_attr(
+    not(all(feature = "noise", feature = "tls")),
+    doc = "Defaults, limits and promises of secured connections: this page is written where both `noise` and `tls` are on."
+)]
+pub mod security {}
 mod sync;
 pub mod time;
 

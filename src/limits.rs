@@ -90,6 +90,10 @@ pub const HANDSHAKES_MAX: usize = 16_384;
 /// Connections that a secured listener takes in during one turn while others stand in line for their handshake.
 pub(crate) const ACCEPTS_WHILE_SHAKING: usize = 4;
 
+/// Handles that the line for handshakes may hold of connections that are gone, besides as many as there are
+/// connections.
+pub(crate) const GONE_SHAKERS_MAX: usize = 1024;
+
 /// Slices offered to the kernel in one gathered write.
 pub(crate) const GATHER_SLICES_MAX: usize = 64;
 

@@ -6,11 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use windlass::load::record::{Outcome, Verdict};
+use windlass::load::record::{self, Outcome, Verdict};
 use windlass::load::{
-    self, Answer, Draw, Echo, Malformed, Pace, Plan, Progress, Protocol, Run, Sizes, Spacing, Step,
+    self, Answer, Draw, Echo, Malformed, Mode, Pace, Plan, Progress, Protocol, Run, Sizes, Spacing, Step,
 };
-use windlass::{Address, Cores, Event, Io, Listen, Running};
+use windlass::{Address, Connect, Cores, Event, Io, Listen, Running};
 
 /// An echo server that counts the bytes it was sent and the connections it saw.
 struct Server {
@@ -108,6 +108,50 @@ fn an_open_loop_asks_for_what_was_planned_and_counts_what_the_target_saw() {
     // The warm-up's hundred are in what the target saw and not in what was counted.
     assert_eq!((server.bytes.load(Relaxed), run.totals.sent_bytes), (700 * 64, 600 * 64));
     assert_eq!(server.accepted.load(Relaxed), 8);
+}
+
+#[test]
+fn a_handshake_is_a_connection_for_each_request() {
+    let mut server = Server::tcp();
+    let mut plan = plan(&server.address);
+    (plan.mode, plan.connections, plan.pace) = (Mode::Handshakes, 4, Pace::constant(200.0));
+    let run = load::run(&plan, echo()).unwrap();
+    assert_whole(&run);
+    assert_eq!((run.totals.asked, run.workload.mode), (60, record::Mode::Handshakes));
+    // Each place for a request tries the target first, and the warm-up's ten have theirs too.
+    assert_eq!((run.totals.connected, run.connect.histogram.count()), (4 + 10 + 60, 60));
+    assert!(run.handshake.is_none() && run.security.is_none(), "nothing is secured here");
+    server.stop();
+    assert_eq!((server.accepted.load(Relaxed), server.bytes.load(Relaxed)), (4 + 10 + 60, 70 * 64));
+}
+
+#[test]
+fn handshakes_in_a_closed_loop_go_as_fast_as_they_can_and_rest_as_asked() {
+    let server = Server::tcp();
+    let mut plan = plan(&server.address);
+    (plan.mode, plan.pace) = (Mode::Handshakes, Pace::Closed);
+    let fast = load::run(&plan, echo()).unwrap();
+    assert_whole(&fast);
+    assert_eq!(fast.totals.answered, fast.connect.histogram.count());
+    plan.think = Duration::from_millis(100);
+    let slow = load::run(&plan, echo()).unwrap();
+    assert_whole(&slow);
+    assert!(slow.totals.answered <= 8 * 4, "a place rests before its next: {:?}", slow.totals);
+}
+
+#[test]
+fn handshakes_that_are_cut_short_are_lost_and_the_target_is_not_stormed() {
+    // Every third connection is closed before it is answered.
+    let seen = AtomicU64::new(0);
+    let target = messages(move |_, stream, message| {
+        seen.fetch_add(1, Relaxed) % 3 != 2 && stream.write_all(message).is_ok()
+    });
+    let mut plan = plan(&target);
+    (plan.mode, plan.connections, plan.pace) = (Mode::Handshakes, 2, Pace::constant(100.0));
+    let run = load::run(&plan, echo()).unwrap();
+    assert_eq!(run.outcome, Outcome::Complete, "{:?}", run.failure);
+    assert_adds_up(&run);
+    assert!(run.totals.lost > 0 && run.totals.answered > 0, "{:?}", run.totals);
 }
 
 #[test]
@@ -256,8 +300,9 @@ fn requests_pipelined_behind_a_time_out_or_a_wrong_answer_are_lost_for_that_reas
     assert!(run.totals.timed_out > 0 && run.totals.lost > 0, "{:?}", run.totals);
     assert!(run.failures.iter().all(|kind| kind.reason.contains("no answer within")), "{:?}", run.failures);
 
-    plan.target =
-        messages(|n, stream, message| stream.write_all(if n < 20 { message } else { &[0; 64] }).is_ok());
+    plan.connect = Connect::to(messages(|n, stream, message| {
+        stream.write_all(if n < 20 { message } else { &[0; 64] }).is_ok()
+    }));
     let run = load::run(&plan, echo()).unwrap();
     assert_whole(&run);
     assert!(run.totals.lost > 0, "{:?}", run.totals);

@@ -106,7 +106,8 @@ fn a_request_and_its_response_take_at_most_three_system_calls() {
         return;
     }
     let (per_round, calls) = calls_per_round("single", 1);
-    assert!((2.0..=3.02).contains(&per_round), "{per_round} calls per request: {calls:?}");
+    // Ten calls in two hundred rounds may belong to the end of the connection, which one trace catches and not another.
+    assert!((2.0..=3.05).contains(&per_round), "{per_round} calls per request: {calls:?}");
     assert_eq!(calls.get("epoll_ctl").copied().unwrap_or(0), 0, "registered once and for all: {calls:?}");
 }
 
@@ -116,5 +117,6 @@ fn sixteen_pipelined_messages_share_their_system_calls() {
         return;
     }
     let (per_round, calls) = calls_per_round("pipelined", 16);
-    assert!((2.0..=3.02).contains(&per_round), "{per_round} calls per 16 requests: {calls:?}");
+    // Ten calls in two hundred rounds may belong to the end of the connection, which one trace catches and not another.
+    assert!((2.0..=3.05).contains(&per_round), "{per_round} calls per 16 requests: {calls:?}");
 }

@@ -6,7 +6,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TARGET = os.environ.get("PEERS_TARGET_DIR") or os.path.join(tempfile.gettempdir(), "peers-target")
 CBIN, RBIN = os.path.join(TARGET, "c"), os.path.join(TARGET, "release")
 CRATE = os.path.dirname(os.path.dirname(HERE))
-WBIN = os.path.join(os.environ.get("CARGO_TARGET_DIR") or os.path.join(CRATE, "target"), "release", "examples")
+WCMD = os.path.join(os.environ.get("CARGO_TARGET_DIR") or os.path.join(CRATE, "target"), "release")
+WBIN = os.path.join(WCMD, "examples")
 CC_UNITS = {"loadgen": ["-lssl", "-lcrypto"], "epoll_echo": [], "openssl_echo": ["-lssl", "-lcrypto"]}
 TCP = {
     "epoll-c": "{c}/epoll_echo {port}",
@@ -20,6 +21,7 @@ TCP = {
 TLS = {
     "openssl-c": "{c}/openssl_echo {port} {cert} {key}",
     "openssl-c-rb": "{c}/openssl_echo {port} {cert} {key} release",
+    "windlass": "{m}/windlass serve --transport tls --listen 127.0.0.1:{port} --cert {cert} --key {key} --drain 1",
     "mio-rustls": "{r}/mio-rustls {port} {cert} {key}",
     "tokio-rustls": "{r}/tokio-rustls-ct {port} {cert} {key}",
 }
@@ -69,6 +71,10 @@ def build(cont):
     for example in sorted({m for cmd in commands for m in re.findall(r"^{w}/([\w-]+)", cmd)}):
         if subprocess.run(["cargo", "build", "--release", "-q", "--example", example], cwd=CRATE).returncode:
             log(f"note: example {example} did not build; its contestant will be skipped or, worse, be an old one")
+    if any(cmd.startswith("{m}/windlass ") for cmd in commands):
+        built = subprocess.run(["cargo", "build", "--release", "-q", "--features", "cli", "--bin", "windlass"], cwd=CRATE)
+        if built.returncode:
+            log("note: the windlass command did not build; its contestant will be skipped or, worse, be an old one")
     packages = [a for m in sorted({m for cmd in commands for m in re.findall(r"^{r}/([\w-]+)", cmd)}) for a in ("-p", m)]
     if packages:
         env = dict(os.environ, CARGO_TARGET_DIR=TARGET)
@@ -134,7 +140,7 @@ class Server:
     def __init__(self, cmd, pem, core, batch=False):
         Server.port = 11000 + (Server.port - 11000 + 1) % 8000
         self.port = Server.port
-        argv = [w.format(port=self.port, cert=pem[0], key=pem[1], c=CBIN, r=RBIN, w=WBIN) for w in shlex.split(cmd)]
+        argv = [w.format(port=self.port, cert=pem[0], key=pem[1], c=CBIN, r=RBIN, w=WBIN, m=WCMD) for w in shlex.split(cmd)]
         self.p = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                   preexec_fn=lambda: pin(core, batch))
         self.pid, self.core = self.p.pid, core

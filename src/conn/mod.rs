@@ -225,8 +225,8 @@ impl Connection {
     fn open_deadline(&self, timeouts: &Timeouts) -> (Instant, Cause) {
         // Bytes that we do not want to read yet are no silence of the peer's.
         // Who holds memory itself is not excused by the lack of it: nothing else would ever end the shortage.
-        let excused =
-            if self.kept.is_some() { self.read_stops & !read_stop::MEMORY } else { self.read_stops };
+        let holds = self.kept.is_some() || self.layer.holds_partial();
+        let excused = if holds { self.read_stops & !read_stop::MEMORY } else { self.read_stops };
         let held_back = self.readable && excused != 0 && !self.end_seen;
         let awaited_since = if held_back { Instant::FAR_FUTURE } else { self.owed_since };
         let read = (after(awaited_since, timeouts.read), Cause::ReadTimeout);
@@ -238,6 +238,13 @@ impl Connection {
         let idle_since = if nothing_owed { self.active_at } else { Instant::FAR_FUTURE };
         let idle = (after(idle_since, timeouts.keep_alive), Cause::IdleTimeout);
         [read, write, idle].into_iter().min_by_key(|(at, _)| *at).unwrap_or(idle)
+    }
+
+    /// The cause that counts when `later` ends it: the first failure is final, and that its peer was gone when it was
+    /// told why, or never ended its own side, is no news.
+    pub(crate) fn cause_after(&self, later: Cause) -> Cause {
+        let in_good_order = matches!(self.cause, Cause::Closed | Cause::PeerClosed | Cause::Shutdown);
+        if self.state == State::Draining && !in_good_order { self.cause } else { later }
     }
 
     /// A peer that merely does not end its side has not made the close fail: all we had to say was said.

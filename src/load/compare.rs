@@ -10,7 +10,7 @@
 
 use super::crowding::CROWDED_FRACTION;
 use super::protocol::Draw;
-use super::record::{Arrivals, Change, ComparedFigure, Comparison, Interval, Outcome, Run, Verdict};
+use super::record::{Arrivals, Change, ComparedFigure, Comparison, Interval, Mode, Outcome, Run, Verdict};
 use super::units::human_percent;
 use crate::error::Error;
 
@@ -125,11 +125,24 @@ fn refuse_unlike(baseline: &Run, now: &Run) -> Result<(), Error> {
     };
     let pair = |what: &'static str, a: &dyn ToString, b: &dyn ToString| (what, a.to_string(), b.to_string());
     let every = |n: Option<u64>| n.map_or_else(|| "never".into(), |n| n.to_string());
+    let mode = |mode: Mode| format!("{mode:?}").to_lowercase();
+    let handshakes = |run: &Run| match &run.security {
+        Some(security) if run.workload.mode == Mode::Handshakes => {
+            if security.resumed_fraction() < 0.5 {
+                "full"
+            } else {
+                "resumed"
+            }
+        }
+        _ => "",
+    };
     let arrivals = |arrivals: Arrivals| format!("{arrivals:?}").to_lowercase();
     let pairs = [
         pair("protocol", &baseline.target.protocol, &now.target.protocol),
         pair("transport", &baseline.target.transport, &now.target.transport),
         pair("target", &kind(baseline), &kind(now)),
+        pair("mode", &mode(a.mode), &mode(b.mode)),
+        pair("kind of handshake", &handshakes(baseline), &handshakes(now)),
         pair("arrivals", &arrivals(a.arrivals), &arrivals(b.arrivals)),
         pair("rate per second", &rate(baseline), &rate(now)),
         pair("connections", &a.connections, &b.connections),
@@ -574,9 +587,10 @@ mod tests {
             compare(&like, &other).unwrap_err().to_string()
         };
         type Alter = fn(&mut Run);
-        let changes: [(Alter, &str); 10] = [
+        let changes: [(Alter, &str); 11] = [
             (|run| run.target.protocol = "redis".into(), "protocol was  in the earlier one and is redis now"),
             (|run| run.target.transport = "unix".into(), "transport"),
+            (|run| run.workload.mode = Mode::Handshakes, "mode"),
             (
                 |run| run.target.embedded = true,
                 "target was a server elsewhere in the earlier one and is the embedded",

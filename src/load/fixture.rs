@@ -29,6 +29,8 @@ pub(super) fn empty_run() -> Run {
         service: Distribution::default(),
         connect: Distribution::default(),
         handshake: None,
+        handshake_resumed: None,
+        security: None,
         generator: Generator {
             send_lag: Distribution::default(),
             receive_lag: Distribution::default(),
@@ -86,6 +88,8 @@ pub(super) fn full_run() -> Run {
     (run.outcome, run.failure) = (Outcome::Failed, Some("the target vanished".into()));
     run.failures = vec![FailureKind { reason: "timed out".into(), count: 3 }];
     (run.connect, run.handshake) = (distribution(&values), Some(distribution(&values)));
+    run.handshake_resumed = Some(distribution(&values));
+    run.security = Some(full_security());
     run.slo =
         ["p99=1ms", "errors=0.1%"].map(|slo| slo.parse::<Slo>().expect("an objective").judge(&run)).into();
     run.slo[0].measured_fraction = Some(0.5);
@@ -120,6 +124,18 @@ pub(super) fn full_run() -> Run {
     run.resources = vec![Resources { profile: "idle".into(), ..Resources::default() }];
     run.warnings = vec!["one interval stands out".into()];
     run
+}
+
+fn full_security() -> Security {
+    let agreed = Agreed {
+        tls_version: Some("TLS 1.3".into()),
+        cipher_suite: Some("TLS13_AES_128_GCM_SHA256".into()),
+        key_exchange: Some("X25519MLKEM768".into()),
+        alpn: Some("http/1.1".into()),
+        noise_protocol: Some("Noise_XK_25519_AESGCM_SHA256".into()),
+        handshakes: 70,
+    };
+    Security { full: 64, resumed: 6, agreed: vec![agreed] }
 }
 
 fn full_host() -> Host {

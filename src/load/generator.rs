@@ -3,15 +3,17 @@
 
 use super::engine::{After, Engine, Line};
 use super::faults::Faults;
-use super::plan::{Pace, Plan, Waiting};
+use super::plan::{Mode, Pace, Plan, Waiting};
 use super::protocol::{Answer, Draw, MESSAGE_BYTES_MAX, Protocol, Step, quote};
 use super::samples::Samples;
+use super::secured::{Handshakes, is_resumed};
 use crate::collections::{Conn, PerConn};
 use crate::conn::Options;
-use crate::error::{Address, Cause, CloseReason, Error, SendError};
+use crate::error::{Cause, CloseReason, Error, SendError};
 use crate::limits::{KEPT_BYTES_MAX, OUT_QUEUE_BYTES_MAX};
 use crate::metrics::CoreView;
 use crate::reactor::{Config, Connect, Event, Handler, Idle, Io, Reactor, Timer};
+use crate::secure::Session;
 use crate::time::{Instant, nanos_of};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -43,6 +45,8 @@ const START: u64 = u64::MAX;
 
 struct Link<P> {
     conn: Option<Conn>,
+    /// The connection was opened.
+    opened: bool,
     /// The protocol's state on this connection.
     protocol: P,
     connect_started: Instant,
@@ -52,11 +56,14 @@ struct Link<P> {
 
 /// The connections of one thread.
 pub(super) struct Generator<P> {
-    target: Address,
-    options: Options,
+    connect: Connect,
+    /// Each request opens a connection of its own. A line is then a place for one request: it is up while the target
+    /// takes connections, and has a connection only while a request is under way.
+    fresh: bool,
     prototype: P,
     pub(super) engine: Engine,
     pub(super) faults: Faults,
+    pub(super) handshakes: Handshakes,
     links: Vec<Link<P>>,
     lines: PerConn<Line>,
     draw: Draw,
@@ -82,13 +89,19 @@ impl<P: Protocol> Generator<P> {
         samples: Samples,
         faults: Faults,
     ) -> Generator<P> {
-        let link =
-            |_| Link { conn: None, protocol: prototype.clone(), connect_started: Instant::ZERO, attempts: 0 };
+        let link = |_| Link {
+            conn: None,
+            opened: false,
+            protocol: prototype.clone(),
+            connect_started: Instant::ZERO,
+            attempts: 0,
+        };
         Generator {
-            target: plan.target.clone(),
-            options: connection_options(plan),
+            connect: plan.connect.clone().options(connection_options(plan)),
+            fresh: plan.mode == Mode::Handshakes,
             engine: Engine::new(plan, lines, samples),
             faults,
+            handshakes: Handshakes::default(),
             links: (0..lines).map(link).collect(),
             prototype,
             lines: PerConn::new(),
@@ -109,7 +122,11 @@ impl<P: Protocol> Generator<P> {
     pub(super) fn is_settled(&self) -> bool {
         self.connecting == 0
             && self.to_connect.is_empty()
-            && self.links.iter().all(|link| link.conn.is_some() || link.attempts >= ATTEMPTS_MAX)
+            && self
+                .links
+                .iter()
+                .enumerate()
+                .all(|(line, link)| self.engine.is_up(line) || link.attempts >= ATTEMPTS_MAX)
     }
 
     /// Connections that are up.
@@ -134,20 +151,24 @@ impl<P: Protocol> Generator<P> {
     pub(super) fn connect(&mut self, io: &mut Io) {
         while self.connecting < CONNECTING_MAX {
             let Some(line) = self.to_connect.pop_front() else { break };
+            let attempts = &mut self.links[line].attempts;
+            *attempts = attempts.saturating_add(1);
             let now = io.clock();
-            let link = &mut self.links[line];
-            link.attempts = link.attempts.saturating_add(1);
-            link.connect_started = now;
-            match io.connect(Connect::to(self.target.clone()).options(self.options.clone())) {
-                Ok(conn) => {
-                    link.conn = Some(conn);
-                    link.protocol = self.prototype.clone();
-                    self.lines.insert(conn, line);
-                    self.connecting += 1;
-                }
+            match self.dial(io, line, now) {
+                Ok(()) => self.connecting += 1,
                 Err(error) => self.refused(io, line, error.to_string()),
             }
         }
+    }
+
+    /// Begins to open a connection at `now`.
+    fn dial(&mut self, io: &mut Io, line: Line, now: Instant) -> Result<(), Error> {
+        let conn = io.connect(self.connect.clone())?;
+        let link = &mut self.links[line];
+        (link.conn, link.opened, link.connect_started) = (Some(conn), false, now);
+        link.protocol = self.prototype.clone();
+        self.lines.insert(conn, line);
+        Ok(())
     }
 
     /// Looks for requests that are overdue and targets that are gone.
@@ -155,7 +176,7 @@ impl<P: Protocol> Generator<P> {
         let now = io.clock();
         for line in 0..self.links.len() {
             if self.engine.is_overdue(line, now) {
-                self.faults.timed_out(&self.target, self.timeout, self.engine.measures_oldest(line));
+                self.faults.timed_out(&self.connect.to, self.timeout, self.engine.measures_oldest(line));
                 self.engine.time_out(line, now);
                 let reason = format!("connection lost: given up after no answer within {:?}", self.timeout);
                 self.leave(io, line, &reason, Io::abort);
@@ -163,7 +184,7 @@ impl<P: Protocol> Generator<P> {
         }
         self.engine.samples.counts.outstanding.set(self.engine.outstanding() as u64);
         if self.begun && self.up == 0 && !self.last_refusal.is_empty() {
-            self.faults.gone(&self.target, self.down_since, now, &self.last_refusal);
+            self.faults.gone(&self.connect.to, self.down_since, now, &self.last_refusal);
         }
     }
 
@@ -198,17 +219,42 @@ impl<P: Protocol> Generator<P> {
         }
     }
 
-    fn opened(&mut self, io: &mut Io, conn: Conn) {
+    fn opened(&mut self, io: &mut Io, conn: Conn, session: &Session) {
         let Some(&line) = self.lines.get(conn) else { return };
         let now = io.clock();
-        let took = now.since(self.links[line].connect_started);
-        self.engine.samples.connect.record(nanos_of(took));
-        self.engine.samples.counts.connected.add(1);
+        self.links[line].opened = true;
+        self.note_opened(line, now, session);
+        if self.engine.is_up(line) {
+            // The request that this connection was made for is queued on it.
+            return;
+        }
+        if self.fresh {
+            // It was to show that the target is there.
+            self.hang_up(io, line, Io::close);
+        }
         self.connecting -= 1;
         self.up += 1;
         self.engine.line_up(line, now);
         self.connect(io);
         self.start_due(io, now, None);
+    }
+
+    /// Notes how long a connection took and what it agreed on. Where requests have their own, only those count that
+    /// were asked in the measured time.
+    fn note_opened(&mut self, line: Line, now: Instant, session: &Session) {
+        self.engine.samples.counts.connected.add(1);
+        if self.fresh && !self.engine.measures_oldest(line) {
+            return;
+        }
+        let samples = &self.engine.samples;
+        let took = now.since(self.links[line].connect_started);
+        samples.connect.record(nanos_of(took.saturating_sub(session.took)));
+        if session.tls.is_none() && session.noise.is_none() {
+            return;
+        }
+        let recorder = if is_resumed(session) { &samples.handshake_resumed } else { &samples.handshake };
+        recorder.record(nanos_of(session.took));
+        self.handshakes.count(session);
     }
 
     fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) {
@@ -248,7 +294,9 @@ impl<P: Protocol> Generator<P> {
         self.note(line, answer);
         let after = self.engine.answered(line, now, io.unseen_since(), answer);
         let replace = last || after == After::Replace;
-        if replace {
+        if replace && self.fresh {
+            self.renew(io, line);
+        } else if replace {
             let reason = "connection lost: closed by the target, as its last answer had said";
             self.leave(io, line, reason, Io::close);
         }
@@ -259,11 +307,24 @@ impl<P: Protocol> Generator<P> {
     /// one, its end included, is nobody's business any more, and nothing starts on it.
     fn leave(&mut self, io: &mut Io, line: Line, reason: &str, end: fn(&mut Io, Conn) -> bool) {
         self.faults.count(reason, self.engine.measured_in_flight(line) as u64);
+        self.hang_up(io, line, end);
+        self.went_down(io, line);
+    }
+
+    fn hang_up(&mut self, io: &mut Io, line: Line, end: fn(&mut Io, Conn) -> bool) {
         if let Some(conn) = self.links[line].conn.take() {
             self.lines.remove(conn);
             end(io, conn);
         }
-        self.went_down(io, line);
+    }
+
+    /// The request that had a connection of its own is done, and the next may have one.
+    fn renew(&mut self, io: &mut Io, line: Line) {
+        self.hang_up(io, line, Io::close);
+        let now = io.clock();
+        self.engine.line_down(line, now);
+        self.engine.line_up(line, now);
+        self.start_due(io, now, None);
     }
 
     fn went_down(&mut self, io: &mut Io, line: Line) {
@@ -281,7 +342,7 @@ impl<P: Protocol> Generator<P> {
     }
 
     fn malformed(&mut self, io: &mut Io, line: Line, sentence: &str) {
-        let reason = self.faults.malformed(&self.target, sentence, self.engine.in_flight(line) > 0);
+        let reason = self.faults.malformed(&self.connect.to, sentence, self.engine.in_flight(line) > 0);
         self.leave(io, line, &reason, Io::abort);
     }
 
@@ -293,14 +354,21 @@ impl<P: Protocol> Generator<P> {
             self.refused(io, line, reason.to_string());
             return self.connect(io);
         }
-        if self.engine.in_flight(line) > 0 && reason.cause() == Cause::PeerClosed {
+        let opened = self.links[line].opened;
+        if opened && self.engine.in_flight(line) > 0 && reason.cause() == Cause::PeerClosed {
             self.take_answer_by_end(io, line);
+            if self.fresh && self.engine.in_flight(line) == 0 {
+                return self.renew(io, line);
+            }
         }
-        if self.links[line].attempts > 0 {
+        if !opened {
+            self.engine.samples.counts.connect_failed.add(1);
+        }
+        if !opened || self.links[line].attempts > 0 {
             self.last_refusal = reason.to_string();
         }
         let (lost, measured) = (self.engine.in_flight(line), self.engine.measured_in_flight(line));
-        self.faults.ended(&self.target, reason, lost, measured);
+        self.faults.ended(&self.connect.to, reason, lost, measured);
         self.went_down(io, line);
     }
 
@@ -329,10 +397,18 @@ impl<P: Protocol> Generator<P> {
         let mut burst = 0;
         while burst < BURST_MAX {
             let Some(ticket) = self.engine.ready(now) else { break };
+            let refusal = if self.fresh { self.dial(io, ticket.line, now).err() } else { None };
             let link = &mut self.links[ticket.line];
             self.out.clear();
             link.protocol.request(&mut self.draw, &mut self.out);
             self.engine.sent(ticket, now, self.out.len());
+            if let Some(error) = refusal {
+                self.engine.samples.counts.connect_failed.add(1);
+                self.last_refusal = error.to_string();
+                self.leave(io, ticket.line, &format!("no connection: {error}"), Io::abort);
+                burst += 1;
+                continue;
+            }
             let Some(conn) = link.conn else { break };
             if let Err(error) = io.send(conn, &self.out) {
                 if error == SendError::TooLarge {
@@ -370,7 +446,7 @@ impl<P: Protocol> Generator<P> {
 impl<P: Protocol> Handler for Generator<P> {
     fn handle(&mut self, io: &mut Io, event: Event<'_>) {
         match event {
-            Event::Opened { conn, .. } => self.opened(io, conn),
+            Event::Opened { conn, session, .. } => self.opened(io, conn, session),
             Event::Data { conn, bytes } => self.data(io, conn, bytes),
             Event::Closed { conn, reason } => self.closed(io, conn, reason),
             Event::Timer { tag: START, .. } => {
@@ -410,6 +486,7 @@ pub(super) fn reactor(plan: &Plan) -> Result<(Reactor, CoreView), Error> {
 fn connection_options(plan: &Plan) -> Options {
     Options::with(|options| {
         options.timeouts.connect = Some(plan.connect_timeout);
+        options.timeouts.handshake = Some(plan.connect_timeout);
         // Requests have their own time-out, told apart from the target's.
         (options.timeouts.read, options.timeouts.write, options.timeouts.keep_alive) = (None, None, None);
         options.kept_bytes_max = KEPT_BYTES_MAX;

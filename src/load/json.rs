@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn what_is_no_run_is_refused_with_a_sentence() {
         let run = fixture::empty_run().to_json();
-        let newer = run.replacen("\"schema_version\":1", "\"schema_version\":7", 1);
+        let newer = run.replacen("\"schema_version\":2", "\"schema_version\":7", 1);
         let huge = run.replacen(
             "\"buckets\":[]",
             "\"buckets\":[[5,18446744073709551615],[9,18446744073709551615]]",
@@ -207,8 +207,8 @@ mod tests {
             ("[]", "not of a run"),
             ("{}", "it has no schema_version"),
             ("{\"schema_version\": \"one\"}", "not of a run"),
-            ("{\"schema_version\": 1}", "missing field `windlass_version`"),
-            (&newer, "this run has schema_version 7 and this program reads 1"),
+            ("{\"schema_version\": 2}", "missing field `windlass_version`"),
+            (&newer, "this run has schema_version 7 and this program reads 2"),
             (&huge, "no measurement"),
             (&run[..run.len() / 2], "this is not JSON: EOF"),
         ];

@@ -38,6 +38,13 @@
 //! in the distribution with no less than that time-out. Otherwise a target that fails quickly would look fast, and one
 //! that fails slowly would look like nothing at all.
 //!
+//! # Connections that are secured
+//!
+//! `plan.connect = Connect::to(address).tls(&tls, "example.com")` measures over TLS, `.noise(..)` over Noise. Connecting
+//! and shaking hands are measured beside the requests, full handshakes apart from resumed ones, and the record says what
+//! was agreed on. With [`Mode::Handshakes`] each request opens a connection of its own: the rate is then one of
+//! handshakes.
+//!
 //! # What is not told
 //!
 //! A percentile without ten samples beyond it. The 99.9th of a thousand requests is the one worst of them; ask for more
@@ -62,6 +69,7 @@ pub mod report;
 mod running;
 mod samples;
 mod search;
+mod secured;
 mod series;
 mod slo;
 mod summary;
@@ -72,7 +80,7 @@ pub use compare::{COMPARED_INTERVALS_MIN, compare};
 pub use crowding::CROWDED_FRACTION;
 pub use descriptors::reserve as reserve_descriptors;
 pub use host::reference_round_trip_ns;
-pub use plan::{Pace, Plan, Spacing, Waiting};
+pub use plan::{Mode, Pace, Plan, Spacing, Waiting};
 pub use profile::{Profile, Sampler, Traffic};
 pub use protocol::{
     Answer, Draw, Echo, Http, HttpRequest, MESSAGE_BYTES_MAX, Malformed, Protocol, Redis, RedisCommands,

@@ -1,6 +1,7 @@
 //! What a run is to do: target, pace, connections, times. Plain values, checked before anything is started.
 
 use crate::error::{Address, Error};
+use crate::reactor::Connect;
 use std::time::Duration;
 
 /// The most connections one run opens: what one client address has ports for, and then some for Unix sockets.
@@ -26,6 +27,9 @@ pub const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// The most intervals of one run.
 pub const INTERVALS_MAX: u128 = 10_000;
+
+/// Connections for each handshake under way that may still be closing.
+const CLOSING_PER_HANDSHAKE: usize = 4;
 
 /// When requests are to start.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -71,6 +75,17 @@ impl Pace {
     }
 }
 
+/// What a request is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// A message on a connection that is there already.
+    Messages,
+    /// A connection of its own: connect, shake hands if that is asked for, one message and its answer, close. A response
+    /// time then counts until the answer, because only that shows that the target too has done its part; how long
+    /// connecting and shaking hands took stands beside it. [`Plan::connections`] is how many may be under way.
+    Handshakes,
+}
+
 /// How a generator thread waits for what comes next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waiting {
@@ -82,11 +97,14 @@ pub enum Waiting {
 }
 
 /// A run to be. Start from [`Plan::new`] and change fields.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Plan {
-    /// What to measure.
-    pub target: Address,
+    /// What to measure, and how to get there: `Connect::to(address)`, with TLS or Noise if that is wanted. Its options
+    /// are the generator's own.
+    pub connect: Connect,
+    /// What a request is. Default: [`Mode::Messages`].
+    pub mode: Mode,
     /// When requests start. Default: 10,000 per second, evenly.
     pub pace: Pace,
     /// Connections, all opened before the first request. Default 64.
@@ -108,7 +126,7 @@ pub struct Plan {
     /// How long a request may take; then it failed and its connection is replaced. Looked at every 20 ms: an answer
     /// that comes in that time still counts. Default 5 s.
     pub timeout: Duration,
-    /// How long a connection may take to be established. Default 5 s.
+    /// How long a connection may take to be established, and then once more to be secured. Default 5 s.
     pub connect_timeout: Duration,
     /// Length of the intervals of the time series. `None` picks one, as [`Plan::interval`] says.
     pub interval: Option<Duration>,
@@ -122,11 +140,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A run against `target` with the defaults of each field.
+    /// A run against `target` with the defaults of each field, over connections that are not secured.
     #[must_use]
     pub fn new(target: impl Into<Address>) -> Plan {
         Plan {
-            target: target.into(),
+            connect: Connect::to(target),
+            mode: Mode::Messages,
             pace: Pace::constant(10_000.0),
             connections: 64,
             depth: 1,
@@ -142,6 +161,63 @@ impl Plan {
             waiting: Waiting::Spin,
             pin_from: None,
         }
+    }
+
+    /// The address that is measured.
+    #[must_use]
+    pub fn target(&self) -> &Address {
+        &self.connect.to
+    }
+
+    /// What carries the bytes, as the record says it: `tcp`, `unix`, and over TCP `tls`, `noise`, `tls+noise`; over a
+    /// Unix socket `unix+tls` and so on.
+    #[must_use]
+    pub fn transport(&self) -> String {
+        let layers: Vec<&str> = [self.is_tls().then_some("tls"), self.is_noise().then_some("noise")]
+            .into_iter()
+            .flatten()
+            .collect();
+        match (self.target(), layers.is_empty()) {
+            (Address::Inet(_), true) => "tcp".into(),
+            (Address::Inet(_), false) => layers.join("+"),
+            (Address::Unix(_), true) => "unix".into(),
+            (Address::Unix(_), false) => format!("unix+{}", layers.join("+")),
+        }
+    }
+
+    /// How many descriptors its connections take at most. A connection that was closed keeps its own until the target
+    /// has closed too, which with [`Mode::Handshakes`] is when the next one is long under way.
+    #[must_use]
+    pub fn descriptors_max(&self) -> usize {
+        match self.mode {
+            Mode::Messages => self.connections,
+            Mode::Handshakes => self.connections * CLOSING_PER_HANDSHAKE,
+        }
+    }
+
+    /// Whether connections shake hands before they carry anything.
+    pub(super) fn is_secured(&self) -> bool {
+        self.is_tls() || self.is_noise()
+    }
+
+    #[cfg(feature = "tls")]
+    fn is_tls(&self) -> bool {
+        self.connect.security.tls.is_some()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn is_tls(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "noise")]
+    fn is_noise(&self) -> bool {
+        self.connect.security.noise.is_some()
+    }
+
+    #[cfg(not(feature = "noise"))]
+    fn is_noise(&self) -> bool {
+        false
     }
 
     /// The length of the intervals: as asked for, or 250 ms up to 15 s, 1 s up to 2 minutes, and a 120th beyond.
@@ -172,6 +248,11 @@ impl Plan {
                     ));
                 }
             }
+        }
+        if self.mode == Mode::Handshakes && (self.depth > 1 || self.reconnect_every.is_some()) {
+            return refuse(
+                "handshakes have a connection each, for one message: a depth above 1 and reconnecting make no sense".into(),
+            );
         }
         if self.reconnect_every == Some(0) {
             return refuse("reconnecting after every 0 answers makes no sense: write at least 1".into());
@@ -234,6 +315,8 @@ mod tests {
             plan(|p| p.pace = Pace::constant(-5.0)),
             plan(|p| p.pace = Pace::constant(f64::INFINITY)),
             plan(|p| p.reconnect_every = Some(0)),
+            plan(|p| (p.mode, p.depth) = (Mode::Handshakes, 2)),
+            plan(|p| (p.mode, p.reconnect_every) = (Mode::Handshakes, Some(1))),
             plan(|p| p.duration = Duration::ZERO),
             plan(|p| p.duration = Duration::MAX),
             plan(|p| p.interval = Some(Duration::ZERO)),

@@ -8,7 +8,7 @@ use crate::metrics::HistogramSnapshot;
 use serde::{Deserialize, Serialize};
 
 /// Version of the layout. A reader refuses versions it does not know.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The schema of `run.json`, for validators in any language (JSON Schema, draft 2020-12).
 pub const SCHEMA: &str = include_str!("run.schema.json");
@@ -49,8 +49,12 @@ pub struct Run {
     pub service: Distribution,
     /// Until connections were established.
     pub connect: Distribution,
-    /// From there until they were secured, where they are.
+    /// From there until they were secured, where they are: by full handshakes.
     pub handshake: Option<Distribution>,
+    /// The same by handshakes that resumed an earlier session.
+    pub handshake_resumed: Option<Distribution>,
+    /// What the handshakes agreed on; absent where connections are not secured.
+    pub security: Option<Security>,
     /// How the generator itself did.
     pub generator: Generator,
     /// Verdicts on the objectives asked for.
@@ -96,7 +100,8 @@ pub struct Target {
     pub address: String,
     /// As the user named it: a host name, a URL; empty for the embedded server.
     pub named: String,
-    /// What carries the bytes: `tcp` or `unix`.
+    /// What carries the bytes: `tcp` or `unix`; over TCP also `tls`, `noise`, `tls+noise`, and over Unix sockets
+    /// `unix+tls` and so on.
     pub transport: String,
     /// What is spoken: `echo`, `redis`, `http`.
     pub protocol: String,
@@ -104,9 +109,48 @@ pub struct Target {
     pub embedded: bool,
 }
 
+/// What the handshakes of a run agreed on. In the mode `handshakes` those count that belong to requests of the measured
+/// time, otherwise all.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Security {
+    /// Full handshakes.
+    pub full: u64,
+    /// Handshakes that resumed an earlier session.
+    pub resumed: u64,
+    /// What was agreed on, most frequent first: more than one thing where several servers share an address.
+    pub agreed: Vec<Agreed>,
+}
+
+impl Security {
+    /// The share of handshakes that resumed an earlier session, 0 to 1.
+    #[must_use]
+    pub fn resumed_fraction(&self) -> f64 {
+        self.resumed as f64 / (self.full + self.resumed).max(1) as f64
+    }
+}
+
+/// What so many handshakes agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    /// `TLS 1.3`; absent without TLS, as are the next three.
+    pub tls_version: Option<String>,
+    /// The cipher suite by its IANA name.
+    pub cipher_suite: Option<String>,
+    /// The group of the key exchange.
+    pub key_exchange: Option<String>,
+    /// The application protocol (ALPN), if there was one.
+    pub alpn: Option<String>,
+    /// The full protocol name of Noise; absent without it.
+    pub noise_protocol: Option<String>,
+    /// How many handshakes.
+    pub handshakes: u64,
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workload {
+    /// `messages`, or `handshakes` where each request has a connection of its own.
+    pub mode: Mode,
     /// `constant`, `poisson` or `closed`.
     pub arrivals: Arrivals,
     /// Requests per second at the beginning; absent in a closed loop.
@@ -135,6 +179,17 @@ pub struct Workload {
     pub seed: u64,
     /// `spin` or `block`.
     pub waiting: String,
+}
+
+/// What a request was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A message on a connection that was there already.
+    #[default]
+    Messages,
+    /// A connection of its own, from connecting to the first answer.
+    Handshakes,
 }
 
 /// When requests start.

@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::protocol::Protocol;
 use super::record::{Interval, Run};
 use super::samples::samples;
+use super::secured::Handshakes;
 use super::series::Series;
 use super::summary::{Ending, summarize};
 use crate::error::{Error, Payload};
@@ -65,7 +66,7 @@ enum Told {
     Settled { up: usize, last_refusal: String },
     /// The thread is done; requests meant for `end` or later were not its business. Being told to stop made it so, if it
     /// was `interrupted`.
-    Done { faults: Faults, end: Instant, interrupted: bool },
+    Done { faults: Faults, handshakes: Handshakes, end: Instant, interrupted: bool },
 }
 
 /// What a run is doing.
@@ -110,7 +111,7 @@ pub fn run<P: Protocol>(plan: &Plan, protocol: P) -> Result<Run, Error> {
 /// [`Error::Io`] if a poller or a thread cannot be made.
 pub fn start<P: Protocol>(plan: &Plan, protocol: P) -> Result<Running, Error> {
     plan.validate()?;
-    super::descriptors::reserve(plan.connections)?;
+    super::descriptors::reserve(plan.descriptors_max())?;
     let name = protocol.name();
     let control = Arc::new(Control::default());
     let (tell, told) = unbounded();
@@ -203,10 +204,10 @@ impl<P: Protocol> Worker<P> {
             self.generator.begin(self.reactor.io(), &self.plan, self.thread, begin);
             interrupted = self.measure(begin)?;
         }
-        let Generator { engine, faults, .. } = self.generator;
+        let Generator { engine, faults, handshakes, .. } = self.generator;
         alarm.armed = false;
         // A collector that is gone wants to know nothing.
-        let _ = self.tell.send(Told::Done { end: engine.end(), faults, interrupted });
+        let _ = self.tell.send(Told::Done { end: engine.end(), faults, handshakes, interrupted });
         Ok(())
     }
 
@@ -307,8 +308,9 @@ impl Running {
             let now = self.clock.now();
             match self.told.recv_timeout(self.boundary(now).since(now)) {
                 Ok(Told::Settled { up, last_refusal }) => self.settle(up, last_refusal),
-                Ok(Told::Done { faults, end, interrupted }) => {
+                Ok(Told::Done { faults, handshakes, end, interrupted }) => {
                     self.ending.interrupted |= interrupted;
+                    self.ending.handshakes.push(handshakes);
                     self.done(faults, end);
                 }
                 Err(RecvTimeoutError::Timeout) => return Some(self.progress()),
@@ -384,8 +386,9 @@ impl Running {
             return;
         }
         if self.ending.up_at_first == 0 {
+            let target = self.plan.target();
             self.ending.failure =
-                Some(format!("cannot connect to {}: {}", self.plan.target, self.ending.last_refusal));
+                Some(format!("cannot connect to {target}: {}", self.ending.refusal(target)));
             self.control.abandon.store(true, Release);
             return;
         }

@@ -66,6 +66,8 @@ pub(super) struct Samples {
     pub(super) response: Tally,
     pub(super) service: Tally,
     pub(super) connect: Recorder,
+    pub(super) handshake: Recorder,
+    pub(super) handshake_resumed: Recorder,
     pub(super) send_lag: Tally,
     pub(super) receive_lag: Tally,
 }
@@ -87,6 +89,8 @@ pub(super) struct Readers {
     pub(super) response: HistogramReader,
     pub(super) service: HistogramReader,
     pub(super) connect: HistogramReader,
+    pub(super) handshake: HistogramReader,
+    pub(super) handshake_resumed: HistogramReader,
     pub(super) send_lag: HistogramReader,
     pub(super) receive_lag: HistogramReader,
 }
@@ -95,13 +99,16 @@ pub(super) fn samples() -> (Samples, Readers) {
     let counts = Arc::new(Counts::default());
     // The longest that anything can take: warm-up, measured time and time-out together.
     let longest_ns = nanos_of(TIME_MAX * 3);
-    let [response, service, connect, send_lag, receive_lag] = [(); 5].map(|()| histogram_up_to(longest_ns));
+    let [response, service, connect, handshake, handshake_resumed, send_lag, receive_lag] =
+        [(); 7].map(|()| histogram_up_to(longest_ns));
     let tally = |recorder| Tally { recorder, value: 0, times: 0 };
     let samples = Samples {
         counts: Arc::clone(&counts),
         response: tally(response.0),
         service: tally(service.0),
         connect: connect.0,
+        handshake: handshake.0,
+        handshake_resumed: handshake_resumed.0,
         send_lag: tally(send_lag.0),
         receive_lag: tally(receive_lag.0),
     };
@@ -110,6 +117,8 @@ pub(super) fn samples() -> (Samples, Readers) {
         response: response.1,
         service: service.1,
         connect: connect.1,
+        handshake: handshake.1,
+        handshake_resumed: handshake_resumed.1,
         send_lag: send_lag.1,
         receive_lag: receive_lag.1,
     };

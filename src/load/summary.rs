@@ -1,14 +1,17 @@
 //! Makes the record of a run out of what its threads counted.
 
 use super::faults::Faults;
-use super::plan::{Pace, Plan, Spacing, Waiting};
+use super::plan::{self, Pace, Plan, Spacing, Waiting};
 use super::record::{
-    Arrivals, Generator, Host, Outcome, Run, SCHEMA_VERSION, Target, Totals, Verdict, Workload,
+    Arrivals, Distribution, Generator, Host, Mode, Outcome, Run, SCHEMA_VERSION, Target, Totals, Verdict,
+    Workload,
 };
-use super::samples::{merged, total};
+use super::samples::{Readers, merged, total};
+use super::secured::Handshakes;
 use super::series::{InTime, Series};
 use super::verdict::{Evidence, judge, late_tail};
 use crate::error::Address;
+use crate::metrics::HistogramReader;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An interval whose p99 is so many times the median interval's is worth a warning.
@@ -27,6 +30,15 @@ pub(super) struct Ending {
     pub(super) interrupted: bool,
     pub(super) failure: Option<String>,
     pub(super) faults: Vec<Faults>,
+    pub(super) handshakes: Vec<Handshakes>,
+}
+
+impl Ending {
+    /// Why the last attempt to connect failed, without the address of `target`, which most reasons begin with.
+    pub(super) fn refusal(&self, target: &Address) -> &str {
+        let why = self.last_refusal.as_str();
+        why.strip_prefix(&target.to_string()).and_then(|why| why.strip_prefix(": ")).unwrap_or(why)
+    }
 }
 
 impl Default for Ending {
@@ -40,6 +52,7 @@ impl Default for Ending {
             interrupted: false,
             failure: None,
             faults: Vec::new(),
+            handshakes: Vec::new(),
         }
     }
 }
@@ -82,7 +95,9 @@ pub(super) fn summarize(plan: &Plan, protocol: &str, series: &Series, ending: &E
         response: response.into(),
         service: merged(readers, |reader| &reader.service).into(),
         connect: merged(readers, |reader| &reader.connect).into(),
-        handshake: None,
+        handshake: handshakes(readers, |reader| &reader.handshake),
+        handshake_resumed: handshakes(readers, |reader| &reader.handshake_resumed),
+        security: plan.is_secured().then(|| Handshakes::merged(ending.handshakes.iter())),
         generator: Generator {
             send_lag: send_lag.into(),
             receive_lag: receive_lag.into(),
@@ -98,15 +113,17 @@ pub(super) fn summarize(plan: &Plan, protocol: &str, series: &Series, ending: &E
     }
 }
 
+/// Absent where there were none: a connection that is not secured, a session that was never resumed.
+fn handshakes(readers: &[Readers], which: impl Fn(&Readers) -> &HistogramReader) -> Option<Distribution> {
+    let all = merged(readers, which);
+    (!all.is_empty()).then(|| all.into())
+}
+
 fn target(plan: &Plan, protocol: &str) -> Target {
-    let transport = match plan.target {
-        Address::Inet(_) => "tcp",
-        Address::Unix(_) => "unix",
-    };
     Target {
-        address: plan.target.to_string(),
+        address: plan.target().to_string(),
         named: String::new(),
-        transport: transport.into(),
+        transport: plan.transport(),
         protocol: protocol.into(),
         embedded: false,
     }
@@ -123,6 +140,10 @@ fn workload(plan: &Plan) -> Workload {
         Pace::Closed => (Arrivals::Closed, None, None),
     };
     Workload {
+        mode: match plan.mode {
+            plan::Mode::Messages => Mode::Messages,
+            plan::Mode::Handshakes => Mode::Handshakes,
+        },
         arrivals,
         rate_per_s: from,
         rate_to_per_s: to.filter(|_| to != from),
@@ -183,13 +204,16 @@ fn failure(plan: &Plan, ending: &Ending, totals: &Totals) -> Option<String> {
     if missing > 0 && !ending.interrupted {
         return Some(format!(
             "{missing} of {} connections to {} could not be opened: {}; the figures are for the other {}",
-            plan.connections, plan.target, ending.last_refusal, ending.up_at_first
+            plan.connections,
+            plan.target(),
+            ending.refusal(plan.target()),
+            ending.up_at_first
         ));
     }
     if totals.answered == 0 && !ending.interrupted {
         let most = Faults::merged(ending.faults.iter()).into_iter().next();
         let why = most.map_or_else(|| "nothing was sent".into(), |kind| kind.reason);
-        return Some(format!("{} gave no good answer: {why}", plan.target));
+        return Some(format!("{} gave no good answer: {why}", plan.target()));
     }
     None
 }

@@ -16,6 +16,7 @@
 //! assert!(p99.abs_diff(990_000) * 128 <= 990_000);
 //! ```
 
+mod alert;
 mod counter;
 mod export;
 mod histogram;
@@ -25,6 +26,7 @@ mod slowest_turn;
 mod snapshot;
 mod text;
 
+pub use alert::TlsAlert;
 pub use counter::{By, Counter, Gauge, Label};
 pub use export::HistogramLog;
 pub use histogram::{HistogramReader, Recorder, histogram, histogram_up_to};

@@ -1,5 +1,6 @@
 //! Everything a core counts, in one struct: the half its reactor writes and the half that others read.
 
+use super::alert::TlsAlert;
 use super::counter::{By, Counter, Gauge, Label};
 use super::histogram::{HistogramReader, Recorder, histogram, histogram_up_to};
 use super::slowest_turn::{SlowestTurn, SlowestTurnCell, slower};
@@ -278,10 +279,16 @@ figures! {
         handshakes: HandshakeKind,
         /// Connections that ended while they shook hands, by cause.
         handshakes_failed: Cause,
+        /// TLS alerts by which we told peers why we end a connection.
+        alerts_sent: TlsAlert,
+        /// TLS alerts by which peers told us why they end a connection.
+        alerts_received: TlsAlert,
     }
     gauges {
         /// Connections that exist.
         connections_active,
+        /// Connections that are shaking hands, or wait for their turn to.
+        handshakes_pending,
         /// Listeners that exist.
         listeners,
         /// Bytes of the buffer pool in use.
@@ -367,7 +374,7 @@ mod tests {
     fn the_hot_cells_fill_one_cache_line() {
         assert_eq!(offset_of!(CoreCells, bytes_in), 0);
         assert_eq!(offset_of!(CoreCells, idle_nanos), 56);
-        assert_eq!((align_of::<CoreCells>(), size_of::<CoreCells>()), (128, 1408));
+        assert_eq!((align_of::<CoreCells>(), size_of::<CoreCells>()), (128, 1792));
     }
 
     #[test]
@@ -392,6 +399,7 @@ mod tests {
         check::<AcceptFailure>();
         check::<Refusal>();
         check::<HandshakeKind>();
+        check::<TlsAlert>();
     }
 
     fn some_core(core: usize, scale: u64) -> CoreMetrics {

@@ -22,6 +22,7 @@ impl fmt::Display for Snapshot {
         let plural = if cores == 1 { "" } else { "s" };
         writeln!(f, "{cores} core{plural}, up {}, {covered}", span(self.uptime))?;
         self.connections(f)?;
+        self.handshakes(f)?;
         self.traffic(f)?;
         self.latencies(f)?;
         self.troubles(f)?;
@@ -49,6 +50,24 @@ impl Snapshot {
         Ok(())
     }
 
+    fn handshakes(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = &self.total;
+        let failed = total.handshakes_failed.total();
+        let alerts = total.alerts_sent.total() + total.alerts_received.total();
+        if total.handshakes.total() + failed + alerts + total.handshakes_pending == 0 {
+            return Ok(());
+        }
+        self.heading(f, "Handshakes")?;
+        writeln!(f, "  {:<26}{:>14}", "pending", grouped(total.handshakes_pending))?;
+        self.kinds(f, "  ", &total.handshakes)?;
+        if failed > 0 {
+            self.row(f, "  failed", failed)?;
+            self.kinds(f, "    ", &total.handshakes_failed)?;
+        }
+        self.kinds(f, "  told: ", &total.alerts_sent)?;
+        self.kinds(f, "  heard: ", &total.alerts_received)
+    }
+
     fn traffic(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = &self.total;
         self.heading(f, "Traffic")?;
@@ -65,10 +84,16 @@ impl Snapshot {
 
     fn latencies(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Figures {
-            connect_latency_nanos, turn_latency_nanos, timer_lateness_nanos, events_per_turn, ..
+            connect_latency_nanos,
+            handshake_latency_nanos,
+            turn_latency_nanos,
+            timer_lateness_nanos,
+            events_per_turn,
+            ..
         } = &self.total;
         let all = [
             ("connect", connect_latency_nanos, time as fn(f64) -> String),
+            ("handshake", handshake_latency_nanos, time),
             ("turn", turn_latency_nanos, time),
             ("timer lateness", timer_lateness_nanos, time),
             ("events per turn", events_per_turn, |n| grouped(n as u64)),
@@ -281,7 +306,7 @@ fn span(span: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AcceptFailure, Budget, CoreMetrics, Metrics, Refusal};
+    use super::super::{AcceptFailure, Budget, CoreMetrics, HandshakeKind, Metrics, Refusal, TlsAlert};
     use super::*;
     use crate::error::Cause;
     use crate::time::Instant;
@@ -294,6 +319,13 @@ mod tests {
         metrics.connections_closed[Cause::PeerClosed].add(700);
         metrics.connections_closed[Cause::Refused].add(12);
         metrics.connections_failed[Cause::Refused].add(12);
+        metrics.handshakes[HandshakeKind::TlsServerFull].add(300);
+        metrics.handshakes[HandshakeKind::TlsServerResumed].add(900);
+        metrics.handshakes_failed[Cause::CertificateExpired].add(3);
+        metrics.alerts_sent[TlsAlert::CertificateExpired].add(3);
+        metrics.alerts_received[TlsAlert::UnknownCa].add(1);
+        metrics.handshakes_pending.set(2);
+        (1..=1_200).for_each(|i| metrics.handshake_latency_nanos.record(i * 1_000));
         metrics.connections_active.set(516);
         metrics.listeners.set(1);
         metrics.messages_in.add(1_234_567);

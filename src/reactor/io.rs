@@ -92,7 +92,7 @@ pub struct Io {
     pub(super) unseen_since: Instant,
     /// Connections in line for a step of their handshake; the newest stands last.
     pub(super) shake_queue: Vec<Handle>,
-    /// Connections that are shaking hands.
+    /// Accepted connections that are shaking hands.
     pub(super) securing: usize,
     pub(super) sealing: Workspace,
     /// Records on their way from the cork or the caller's slice to the socket. Made on first use.

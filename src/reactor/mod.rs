@@ -380,6 +380,7 @@ impl Io {
         }
         m.pool_bytes_taken.set(self.pool.bytes_taken() as u64);
         m.buffered_bytes.set(self.buffered_bytes() as u64);
+        m.handshakes_pending.set(self.securing as u64);
         m.timers_armed.set(self.timers.len() as u64);
         m.deadlines_armed.set(self.wheel.len() as u64);
         let due = [self.timers.next_at(), self.wheel.next_deadline()];

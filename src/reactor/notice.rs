@@ -185,6 +185,8 @@ impl Io {
             return;
         }
         let opened = c.opened;
+        let errno = errno.filter(|_| c.cause_after(cause) == cause);
+        let cause = c.cause_after(cause);
         let securing = c.state == State::Securing && !c.layer.is_plain();
         if securing {
             self.metrics.handshakes_failed[cause].add(1);

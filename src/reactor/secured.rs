@@ -10,14 +10,14 @@ use super::Io;
 use super::event::{Event, Handler};
 use super::receive::{HEADROOM_BYTES, ReceiveBuffer};
 use super::send::Sent;
-use super::serve::{nanos_since, spend};
+use super::serve::spend;
 use crate::collections::Handle;
 use crate::conn::{State, read_stop};
 use crate::error::{Cause, SendError};
-use crate::limits::{DIRECT_SEND_BYTES_MIN, SEAL_BYTES};
+use crate::limits::{DIRECT_SEND_BYTES_MIN, GONE_SHAKERS_MAX, SEAL_BYTES};
 use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
-use crate::secure::{Failure, Session, Then};
-use crate::time::Instant;
+use crate::secure::{Failure, Session, Then, Told};
+use crate::time::{Instant, nanos_of};
 use rustix::io::Errno;
 
 /// What a read for a secured connection came to.
@@ -43,7 +43,7 @@ impl Io {
         let Some(secured) = c.layer.secured().filter(|secured| !secured.begun) else { return };
         secured.begun = true;
         let speaks_first = secured.initiator;
-        self.securing += 1;
+        self.securing += usize::from(c.listener.is_some());
         let readable = c.readable;
         self.watch(handle);
         if speaks_first || readable {
@@ -58,6 +58,16 @@ impl Io {
         {
             secured.in_shake_queue = true;
             self.shake_queue.push(handle);
+            self.forget_gone_shakers();
+        }
+    }
+
+    /// Whoever gives up while newer ones are served leaves its handle behind. In a storm that lasts nobody would
+    /// come to it, so these are taken out when they are half of the line.
+    fn forget_gone_shakers(&mut self) {
+        let conns = &self.conns;
+        if self.shake_queue.len() > GONE_SHAKERS_MAX + 2 * conns.len() {
+            self.shake_queue.retain(|handle| conns.get(*handle).is_some_and(|c| c.state == State::Securing));
         }
     }
 
@@ -124,6 +134,11 @@ impl Io {
         self.queue_reply(handle);
         match shaken {
             Err(failure) => self.fail_secured(handle, failure),
+            Ok(shaken) if !shaken.done && self.buffered_bytes() > self.config.buffer_bytes_max => {
+                // Handshakes are read also while memory is short, so that whoever is welcome comes in; they must not
+                // take more than there is.
+                self.fail_errno(handle, Errno::NOMEM);
+            }
             Ok(shaken) => {
                 // The end of the turn, which follows, sends the reply; with it what the handler may answer to data
                 // that came along.
@@ -155,7 +170,7 @@ impl Io {
         more: bool,
     ) -> bool {
         let open = self.conns.get(handle).filter(|c| c.state == State::Open && c.may_read());
-        if open.is_none_or(|c| !c.layer.holds_partial()) {
+        if open.is_none_or(|c| !c.layer.holds_unopened()) {
             return open.is_some();
         }
         let Wire::Bytes { before, .. } = self.read_wire(handle, buffer, 0) else { return false };
@@ -179,15 +194,18 @@ impl Io {
 
     /// The handshakes are over: data may flow, and some may have come with them.
     fn open_secured<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        // A step takes longer than most turns: the time at which this one began would leave it out.
+        let now = self.clock();
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
-        self.metrics.handshake_latency_nanos.record(nanos_since(c.since, self.now));
+        let took = now.since(c.since);
+        self.metrics.handshake_latency_nanos.record(nanos_of(took));
         let Some(secured) = c.layer.secured() else { return };
-        let session = secured.describe();
+        let session = Session { took, ..secured.describe() };
         secured.open = true;
         count_handshakes(&self.metrics, &session, secured.initiator);
         // What stands behind the handshake counts as readiness: no descriptor will tell of it.
-        c.readable |= c.layer.holds_partial();
-        self.securing -= 1;
+        c.readable |= c.layer.holds_unopened();
+        self.left_securing(handle);
         self.become_open(handler, handle, &session);
     }
 
@@ -264,13 +282,26 @@ impl Io {
         match opened.then {
             Then::More => more,
             Then::Finished => {
-                self.peer_ended(handler, handle);
+                self.peer_ended_or_waits(handler, handle);
                 false
             }
             Then::Failed(failure) => {
                 self.fail_secured(handle, failure);
                 false
             }
+        }
+    }
+
+    /// The peer's end came with what was just lent. Who stopped reading in the midst of that has not come to it: as on
+    /// a plain connection, the end is told, and what was kept lent once more, when reading goes on.
+    fn peer_ended_or_waits<H: Handler + ?Sized>(&mut self, handler: &mut H, handle: Handle) {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.read_stops == 0 {
+            return self.peer_ended(handler, handle);
+        }
+        c.readable = true;
+        if let Some(secured) = c.layer.secured() {
+            secured.end_waits = true;
         }
     }
 
@@ -296,8 +327,14 @@ impl Io {
     /// Reads into the area and puts what is held of an unfinished record before it.
     fn read_wire(&mut self, handle: Handle, buffer: &mut ReceiveBuffer, room: usize) -> Wire {
         let Some(c) = self.conns.get_mut(handle) else { return Wire::Empty };
-        let unopened = c.layer.secured().is_some_and(|secured| std::mem::take(&mut secured.unopened));
-        let read = if unopened && c.layer.holds_partial() {
+        if c.layer.secured().is_some_and(|secured| secured.end_waits) {
+            return Wire::End;
+        }
+        let unopened = c.layer.holds_unopened();
+        if let Some(secured) = c.layer.secured() {
+            secured.unopened = false;
+        }
+        let read = if unopened {
             // Whole records may stand in what the handshake left.
             0
         } else {
@@ -525,6 +562,11 @@ impl Io {
         if matches!(c.state, State::Draining | State::Closed) {
             return;
         }
+        match failure.told {
+            Some(Told::ByUs(alert)) => self.metrics.alerts_sent[alert].add(1),
+            Some(Told::ByPeer(alert)) => self.metrics.alerts_received[alert].add(1),
+            None => {}
+        }
         if c.state == State::Securing {
             self.metrics.handshakes_failed[failure.cause].add(1);
             self.left_securing(handle);
@@ -565,7 +607,7 @@ impl Io {
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
         if let Some(secured) = c.layer.secured().filter(|secured| secured.begun) {
             secured.begun = false;
-            self.securing -= 1;
+            self.securing -= usize::from(c.listener.is_some());
         }
     }
 
@@ -596,5 +638,38 @@ fn count_handshakes(metrics: &CoreMetrics, session: &Session, initiator: bool) {
     if session.noise.is_some() {
         let kind = if initiator { HandshakeKind::NoiseInitiator } else { HandshakeKind::NoiseResponder };
         metrics.handshakes[kind].add(1);
+    }
+}
+
+#[cfg(all(test, feature = "noise"))]
+mod tests {
+    use crate::limits::GONE_SHAKERS_MAX;
+    use crate::secure::noise::Noise;
+    use crate::reactor::{Adopt, Config, Event, Io, Reactor, Wait};
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn the_line_for_handshakes_does_not_grow_by_those_who_gave_up() {
+        let mut reactor = Reactor::new(Config::default()).unwrap();
+        let noise = Noise::unauthenticated_nn_responder();
+        let mut ignore = |_: &mut Io, _: Event<'_>| {};
+        let mut ahead = Vec::new();
+        for _ in 0..GONE_SHAKERS_MAX {
+            // Four come in each turn, one is served, and all four give up.
+            for _ in 0..4 {
+                let (mut near, far) = UnixStream::pair().unwrap();
+                near.write_all(&[0]).unwrap();
+                let conn = reactor.io().adopt(Adopt::stream(far).accept_noise(&noise)).unwrap();
+                ahead.push((near, conn));
+            }
+            reactor.turn(Wait::No, &mut ignore).unwrap();
+            for (_, conn) in ahead.drain(..) {
+                assert!(reactor.io().abort(conn));
+            }
+        }
+        let line = reactor.io().shake_queue.len();
+        assert!(line > GONE_SHAKERS_MAX / 2, "this test makes no storm: {line} in line");
+        assert!(line <= GONE_SHAKERS_MAX + 16, "{line} in line");
     }
 }

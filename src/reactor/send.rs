@@ -573,14 +573,13 @@ impl Io {
             c.active_at = self.now;
             recycle(&mut self.spare_queues, c);
         }
-        if c.backlogged && queued <= c.options.queue.low_bytes {
+        // A handshake's own bytes tell of nothing: who waits for room hears of it once the connection is open.
+        if c.backlogged && queued <= c.options.queue.low_bytes && c.state == State::Open {
             c.backlogged = false;
             c.read_stops &= !read_stop::THROTTLED;
-            if c.state == State::Open {
-                self.notices.push_back(Notice::Drained(handle));
-                if c.may_read() {
-                    self.run_queue.push(handle, c);
-                }
+            self.notices.push_back(Notice::Drained(handle));
+            if c.may_read() {
+                self.run_queue.push(handle, c);
             }
         }
         if queued == 0 {

@@ -18,6 +18,7 @@ pub use session::{NoiseSession, Session, TlsSession};
 pub(crate) use stack::{Layer, Security, Workspace};
 
 use crate::error::Cause;
+use crate::metrics::TlsAlert;
 use crate::time::Instant;
 
 /// One layer of a connection's security.
@@ -69,16 +70,31 @@ pub(crate) struct Failure {
     pub(crate) cause: Cause,
     /// Particulars for the text of the close reason.
     pub(crate) detail: Option<Box<str>>,
+    /// The TLS alert that one end told the other by.
+    pub(crate) told: Option<Told>,
+}
+
+/// A TLS alert, by who sent it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code))]
+pub(crate) enum Told {
+    ByUs(TlsAlert),
+    ByPeer(TlsAlert),
 }
 
 impl Failure {
     pub(crate) fn new(cause: Cause) -> Failure {
-        Failure { cause, detail: None }
+        Failure { cause, detail: None, told: None }
     }
 
     #[cfg(any(feature = "tls", feature = "noise"))]
     pub(crate) fn because(cause: Cause, detail: impl Into<Box<str>>) -> Failure {
-        Failure { cause, detail: Some(detail.into()) }
+        Failure { cause, detail: Some(detail.into()), told: None }
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn told(self, told: impl Into<Option<Told>>) -> Failure {
+        Failure { told: told.into(), ..self }
     }
 }
 

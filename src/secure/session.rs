@@ -1,6 +1,8 @@
 //! What the handshakes of a connection agreed on, as [`Event::Opened`](crate::Event::Opened) lends it.
 
-/// What the handshakes of a connection agreed on. Both are `None` on a plain connection.
+use std::time::Duration;
+
+/// What the handshakes of a connection agreed on. Nothing on a plain connection.
 ///
 /// It is lent with [`Event::Opened`](crate::Event::Opened) and freed after it, so that an idle connection does not
 /// carry certificates around: copy out what you want to know later.
@@ -11,11 +13,13 @@ pub struct Session {
     pub tls: Option<TlsSession>,
     /// What Noise agreed on, if the connection has it; inside TLS if it has both.
     pub noise: Option<NoiseSession>,
+    /// How long that took, from the moment the connection was established.
+    pub took: Duration,
 }
 
 impl Session {
     /// What a plain connection agreed on: nothing.
-    pub(crate) const PLAIN: Session = Session { tls: None, noise: None };
+    pub(crate) const PLAIN: Session = Session { tls: None, noise: None, took: Duration::ZERO };
 }
 
 /// The outcome of a TLS handshake.

@@ -58,6 +58,14 @@ impl Layer {
         self.held().is_some_and(|secured| secured.rest.is_some() || secured.inner_rest.is_some())
     }
 
+    /// Whether the handshake left something that is still to be opened: whole records perhaps, or the end of the
+    /// outer layer's stream.
+    #[inline]
+    pub(crate) fn holds_unopened(&self) -> bool {
+        self.held()
+            .is_some_and(|s| s.unopened && (s.outer_finished || s.rest.is_some() || s.inner_rest.is_some()))
+    }
+
     /// When the session has lived as long as it may.
     #[inline]
     pub(crate) fn expires_at(&self) -> Instant {
@@ -183,6 +191,8 @@ pub(crate) struct Secured {
     inner: Option<Transformer>,
     /// The outer handshake is over.
     outer_done: bool,
+    /// The outer layer's stream ended with the inner one's handshake.
+    outer_finished: bool,
     /// We began the handshake, or are to begin it.
     pub(crate) initiator: bool,
     /// The handshake was begun.
@@ -193,6 +203,8 @@ pub(crate) struct Secured {
     pub(crate) in_shake_queue: bool,
     /// What is held may contain whole records: the handshake left it.
     pub(crate) unopened: bool,
+    /// The peer's end in good order was opened while the connection was not to be read; it is told when it is.
+    pub(crate) end_waits: bool,
     /// What is sent can be sealed: from the end of the handshake to that of our side.
     pub(crate) open: bool,
     /// All that is queued is the layers' last words, an end mark or an alert. Why the connection ends is known: that
@@ -217,10 +229,12 @@ impl Secured {
             outer,
             inner,
             outer_done: false,
+            outer_finished: false,
             begun: false,
             spoke: false,
             in_shake_queue: false,
             unopened: false,
+            end_waits: false,
             open: false,
             last_words: false,
             rest: None,
@@ -277,7 +291,10 @@ impl Secured {
         match opened.then {
             Then::Failed(failure) => Err(failure),
             Then::Finished if !shaken.done => Err(Failure::new(Cause::HandshakeCut)),
-            _ => Ok(shaken),
+            then => {
+                self.outer_finished = matches!(then, Then::Finished);
+                Ok(shaken)
+            }
         }
     }
 
@@ -373,7 +390,13 @@ impl Secured {
 
     /// What the end of the stream means now: `None` if it was to be expected.
     pub(crate) fn end_of_stream(&mut self) -> Option<Failure> {
-        self.outer.end_of_stream(self.rest_bytes())
+        let inner_bytes = self.inner_rest.as_ref().map_or(0, Chunk::len);
+        let inner = self.inner.as_mut().and_then(|inner| inner.end_of_stream(inner_bytes));
+        // A peer that gives up in the inner handshake need not end the outer stream in good order.
+        match inner.filter(|failure| self.outer_done && failure.cause == Cause::HandshakeCut) {
+            None => self.outer.end_of_stream(self.rest_bytes()),
+            cut => cut,
+        }
     }
 
     // ---- what is held between reads

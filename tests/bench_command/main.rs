@@ -5,3 +5,4 @@ mod failures;
 mod refusals;
 mod results;
 mod rig;
+mod secured;

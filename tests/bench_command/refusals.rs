@@ -79,6 +79,53 @@ fn flags_that_contradict_each_other_are_refused() {
 }
 
 #[test]
+fn flags_of_security_that_do_nothing_are_refused() {
+    let (target, key) = ("127.0.0.1:1", "8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
+    for (words, said) in [
+        (&["load", target, "--cert", "a"][..], "--key"),
+        (&["load", target, "--cert", "a", "--key", "b"], "--transport tls"),
+        (&["load", target, "--ca", "a"], "--ca is for TLS"),
+        (&["load", target, "--resume"], "--resume is for TLS"),
+        (&["load", target, "--noise-peer", key], "--noise-peer is for Noise"),
+        (&["load", target, "--transport", "tls", "--noise-rekey", "off"], "--noise-rekey is for Noise"),
+        (&["load", target, "--transport", "tls", "--ca", "a", "--server-pin", key], "--server-pin"),
+        (&["load", target, "--transport", "tls", "--server-pin", "12"], "64 hex digits"),
+        (&["load", target, "--transport", "noise"], "--noise-peer HEX"),
+        (&["load", target, "--transport", "noise", "--noise-peer", "12"], "64 hex digits"),
+        (
+            &["load", target, "--transport", "noise", "--noise-pattern", "XK"],
+            "Noise_PATTERN_25519_CIPHER_HASH",
+        ),
+        (&["load", target, "--transport", "noise", "--noise-rekey", "0"], "off"),
+        (&["load", "https://a/", "--transport", "tcp"], "reached over TLS"),
+        (&["load", "unix:/a", "--transport", "tcp"], "is a Unix socket"),
+        (&["load", target, "--transport", "unix"], "is no Unix socket"),
+        (&["load", target, "--transport", "quic"], "tls+noise"),
+        (&["load", target, "--transport", "tls", "--ca", "/nonexistent/ca"], "/nonexistent/ca"),
+        (&["bench", "--transport", "tls", "--server-name", "a"], "embedded one is known by its own key"),
+        (&["bench", "--transport", "noise", "--noise-peer", key], "embedded one is known by its own key"),
+        (&["bench", "--mode", "handshake", "--depth", "2"], "depth above 1"),
+        (&["bench", "--mode", "handshake", "--reconnect-every", "2"], "reconnecting"),
+        (&["serve", "--noise-psk", "a"], "--noise-psk is for Noise"),
+        (&["serve", "--transport", "tls", "--cert", "/nonexistent/c", "--key", "k"], "/nonexistent/c"),
+        (&["serve", "--transport", "noise", "--noise-key", "/nonexistent/k"], "/nonexistent/k"),
+    ] {
+        let ended = refused(words).says(said);
+        assert!([1, 2].contains(&ended.code), "{words:?}: {}", ended.code);
+    }
+    let scratch = Scratch::new();
+    let file = scratch.join("key");
+    std::fs::write(&file, "not a key").unwrap();
+    let noise = ["serve", "--transport", "noise", "--noise-key", &file];
+    refused(&noise).expect(2).says("64 hex digits");
+    let nn = ["--noise-pattern", "Noise_NN_25519_AESGCM_SHA256"];
+    refused(&[&noise[..], &nn].concat()).expect(2).says("leave --noise-key out");
+    let psk = ["serve", "--transport", "noise", "--noise-pattern", "Noise_XKpsk3_25519_AESGCM_SHA256"];
+    refused(&psk).expect(2).says("--noise-psk FILE");
+    refused(&[&psk[..], &["--noise-psk", &file]].concat()).expect(2).says("64 hex digits");
+}
+
+#[test]
 fn targets_that_are_none_are_refused_with_advice() {
     for target in [
         "host",
@@ -87,7 +134,8 @@ fn targets_that_are_none_are_refused_with_advice() {
         "::1:7000",
         "ftp://a:1",
         "unix:",
-        "https://a/",
+        "https://",
+        "rediss://",
         "/tmp/a.sock",
     ] {
         refused(&["bench", target]).expect(2);
@@ -161,7 +209,15 @@ fn help_tells_exit_codes_and_examples() {
         let help = ended([command, "--help"]).expect(0).stdout;
         // Lines are wrapped wherever they have to be.
         let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        for words in ["Examples:", "Exit codes:", "130 ", "open loop", "intended start", "[default: 10k]"] {
+        for words in [
+            "Examples:",
+            "Exit codes:",
+            "130 ",
+            "open loop",
+            "intended start",
+            "[default: 10k",
+            "--mode handshake",
+        ] {
             assert!(help.contains(words), "{command} --help lacks '{words}'");
         }
     }

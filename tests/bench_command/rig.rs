@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use windlass::load::Run;
 use windlass::{Address, Cores, Event, Io, Listen, Running};
@@ -75,6 +75,7 @@ pub fn bench(target: &str, words: &[&str]) -> Ended {
 pub struct Live {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
 }
 
 impl Live {
@@ -87,13 +88,21 @@ impl Live {
             .spawn()
             .expect("the command starts");
         let stdout = BufReader::new(child.stdout.take().expect("its output is piped"));
-        Live { child, stdout }
+        let stderr = BufReader::new(child.stderr.take().expect("so are its complaints"));
+        Live { child, stdout, stderr }
     }
 
     /// The next line of its standard output.
     pub fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("its output can be read");
+        line
+    }
+
+    /// The next line of its standard error.
+    pub fn error_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).expect("its complaints can be read");
         line
     }
 
@@ -104,20 +113,25 @@ impl Live {
         assert!(sent.success());
     }
 
-    /// Waits for its end; `stdout` is what was not read yet.
+    /// Waits for its end; `stdout` and `stderr` are what was not read yet.
     pub fn wait(mut self) -> Ended {
         let mut stdout = Vec::new();
         self.stdout.read_to_end(&mut stdout).expect("its output can be read");
-        drop(self.stdout);
-        let mut output = self.child.wait_with_output().expect("it ends");
-        output.stdout = stdout;
-        Ended::of(&output)
+        Live::ended(&mut self.child, self.stderr, stdout)
+    }
+
+    fn ended(child: &mut Child, mut complaints: BufReader<ChildStderr>, stdout: Vec<u8>) -> Ended {
+        let mut stderr = Vec::new();
+        complaints.read_to_end(&mut stderr).expect("its complaints can be read");
+        let status = child.wait().expect("it ends");
+        Ended::of(&Output { status, stdout, stderr })
     }
 
     /// Waits for its end without reading what it prints.
     pub fn wait_deaf(self) -> Ended {
-        drop(self.stdout);
-        Ended::of(&self.child.wait_with_output().expect("it ends"))
+        let Live { mut child, stdout, stderr } = self;
+        drop(stdout);
+        Live::ended(&mut child, stderr, Vec::new())
     }
 
     /// Kills it without a word.

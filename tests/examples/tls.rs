@@ -55,6 +55,21 @@ fn tls_client_says_what_was_agreed_on_and_resumes() {
 }
 
 #[test]
+fn tls_client_resumes_in_its_next_life() {
+    let files = Files::new("lives");
+    let server = Server::start("tls_server", &["--cert", &files.cert, "--key", &files.key]);
+    let kept = files.folder.join("sessions");
+    let arguments = ["--ca", &files.cert, "--sessions", kept.to_str().expect("plain text")];
+    for resumed in ["resumed: false", "resumed: true", "resumed: true"] {
+        let (page, told) = fetch(&server, 1, &arguments);
+        assert!(page.contains(resumed) && told.contains(resumed), "{page}{told}");
+    }
+    std::fs::write(&kept, "no sessions").expect("room");
+    let (page, told) = fetch(&server, 1, &arguments);
+    assert!(page.is_empty() && told.contains("no saved TLS sessions"), "{page}{told}");
+}
+
+#[test]
 fn tls_client_does_not_trust_whom_the_system_does_not() {
     let files = Files::new("distrust");
     let server = Server::start("tls_server", &["--cert", &files.cert, "--key", &files.key]);

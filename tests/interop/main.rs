@@ -10,6 +10,7 @@ mod nginx;
 mod noise;
 mod openssl;
 mod openssl_client;
+mod openssl_files;
 mod openssl_server;
 mod ours;
 mod redis;

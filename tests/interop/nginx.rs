@@ -5,7 +5,7 @@ use crate::ours::{self, Client};
 use crate::rig::{Folder, Tool, can_use_if};
 use std::path::Path;
 use windlass::error::Cause;
-use windlass::tls::ClientTls;
+use windlass::tls::{ClientTls, Sessions};
 use windlass::{Address, Connect};
 
 /// nginx in one process on a Unix socket: there is no port that two tests could both want.
@@ -107,6 +107,29 @@ fn nginx_lets_us_resume() {
         client.receives(format!("TLSv1.3 {mark} [").as_bytes());
         client.close();
     }
+}
+
+/// As after a restart: what one client saved another one loads, with nothing else in common.
+#[test]
+fn nginx_lets_us_resume_what_was_saved() {
+    let Some(nginx) = Nginx::start("") else { return };
+    let first = Sessions::default();
+    let build = |sessions: &Sessions| {
+        ours::client_tls(&nginx.folder).sessions(sessions.clone()).build().expect("an authority")
+    };
+    let mut client = nginx.connect(&build(&first));
+    client.send(&request("/"));
+    // The tickets come before the first answer.
+    client.receives(b"TLSv1.3 . [");
+    client.close();
+
+    let later = Sessions::default();
+    assert!(later.load(&first.save()).expect("what was saved") > 0);
+    let mut client = nginx.connect(&build(&later));
+    client.send(&request("/"));
+    client.receives(b"TLSv1.3 r [");
+    assert!(client.opened().tls.expect("TLS").resumed);
+    client.close();
 }
 
 /// Each nginx makes keys of its own for its tickets, so that another one of the same name cannot read them.

@@ -1,6 +1,12 @@
 //! What the crate promises of connections holds on secured ones, whichever way they are secured.
 
+mod damage;
+mod deadlines;
 mod face;
+mod half_close;
+mod metrics;
+mod opening;
+mod peers;
 mod rig;
 #[path = "../rig/security.rs"]
 mod security;

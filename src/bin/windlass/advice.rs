@@ -2,7 +2,7 @@
 
 use crate::words::quoted;
 use windlass::load::Run;
-use windlass::load::record::{Arrivals, Outcome, Verdict};
+use windlass::load::record::{Arrivals, Mode, Outcome, Verdict};
 use windlass::load::units::human_duration;
 
 /// A generator that is late and less busy than this was kept from working by somebody else.
@@ -39,6 +39,9 @@ pub fn next(run: &Run, said: &Said<'_>) -> Option<String> {
                 (format!("--rate {half:.0}"), "asks for what the generator can do here")
             }
         }
+        _ if offers_resumption(run) => {
+            ("--resume".into(), "tells what handshakes take that resume a session")
+        }
         _ if closed => {
             let rate = (run.totals.answered_per_s * 0.7).floor().max(1.0);
             (format!("--rate {rate:.0}"), "tells what users feel at 70 % of that rate")
@@ -55,6 +58,12 @@ pub fn next(run: &Run, said: &Said<'_>) -> Option<String> {
         _ => return None,
     };
     Some(format!("{}   {purpose}", with(said.command, &addition)))
+}
+
+/// Whether full TLS handshakes were measured, of which there is a cheaper kind.
+fn offers_resumption(run: &Run) -> bool {
+    let full = run.security.as_ref().is_some_and(|security| security.full > 0 && security.resumed == 0);
+    full && run.workload.mode == Mode::Handshakes && run.target.transport.contains("tls")
 }
 
 /// The command with a flag more: in place of the same one where it takes a single value, and without the directory

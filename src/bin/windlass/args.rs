@@ -1,18 +1,33 @@
 //! What `bench` and `load` can be told: one set of flags, and how their texts are read.
 
 use crate::exit::Failure;
+use crate::transport::{SecurityArgs, TrustArgs};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 use windlass::Address;
 use windlass::load::units::{parse_duration, parse_rate};
-use windlass::load::{Pace, Plan, Profile, Sizes, Slo, Spacing, Waiting};
+use windlass::load::{Mode, Pace, Plan, Profile, Sizes, Slo, Spacing, Waiting};
+
+/// The rate of messages that none was given for.
+const RATE_DEFAULT: RateArg = RateArg::Open { from_per_s: 10_000.0, to_per_s: 10_000.0 };
+
+/// Connections where no number was given.
+const CONNECTIONS_DEFAULT: usize = 64;
+
+/// Handshakes under way where no number was given: enough to keep a core busy, and as many as a client keeps tickets of
+/// one server.
+const HANDSHAKES_DEFAULT: usize = 8;
 
 /// The flags of a measurement.
 #[derive(Args, Clone, Debug)]
 pub struct LoadArgs {
     #[command(flatten)]
     pub work: WorkArgs,
+    #[command(flatten)]
+    pub trust: TrustArgs,
+    #[command(flatten)]
+    pub security: SecurityArgs,
     #[command(flatten)]
     pub times: TimeArgs,
     #[command(flatten)]
@@ -30,22 +45,25 @@ pub struct LoadArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Load")]
 pub struct WorkArgs {
-    /// Requests per second over all connections: `50k`, a ramp `1k..50k`, or `max`.
+    /// What a request is: a message on a connection that is open already, or a handshake.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = ModeName::Messages)]
+    pub mode: ModeName,
+    /// Requests per second over all connections: `50k`, a ramp `1k..50k`, or `max`. [default: 10k, for handshakes max]
     ///
     /// A number is an open loop: requests start when they are due, whether or not earlier ones were answered, as
     /// users do who know nothing of each other. Latency counts from that intended start, so a server that stalls is
     /// charged for everybody who would have waited. `max` is a closed loop: each connection asks again once it was
     /// answered. That finds the highest rate, and hides the waiting.
-    #[arg(long, value_name = "RATE", default_value = "10k", value_parser = parse_pace, allow_hyphen_values = true)]
-    pub rate: RateArg,
+    #[arg(long, value_name = "RATE", value_parser = parse_pace, allow_hyphen_values = true)]
+    pub rate: Option<RateArg>,
     /// Space the starts at random, as many unrelated users would (a Poisson process), instead of evenly.
     #[arg(long)]
     pub poisson: bool,
-    /// Connections, all opened before the first request.
-    #[arg(short, long, value_name = "N", default_value = "64", value_parser = parse_count, allow_hyphen_values = true)]
-    pub connections: usize,
+    /// Connections, all opened before the first request; or handshakes under way at most. [default: 64, for handshakes 8]
+    #[arg(short, long, value_name = "N", value_parser = parse_count, allow_hyphen_values = true)]
+    pub connections: Option<usize>,
     /// Bytes of a message, or of a Redis value: `64`, `4k`, `64..1024` (any, equally likely), `64:9,4096:1`
-    /// (weighted). Default 64.
+    /// (weighted). [default: 64, for handshakes 1]
     #[arg(long, value_name = "BYTES", value_parser = parse_sizes, allow_hyphen_values = true)]
     pub size: Option<Sizes>,
     /// Requests in flight per connection at most; above 1 they are pipelined.
@@ -78,7 +96,7 @@ pub struct TimeArgs {
     /// replaced.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration, allow_hyphen_values = true)]
     pub timeout: Duration,
-    /// How long a connection may take to be established.
+    /// How long a connection may take to be established, and then once more to be secured.
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration, allow_hyphen_values = true)]
     pub connect_timeout: Duration,
     /// Length of the intervals of the time series. Default: 20 to 120 of them in a run.
@@ -170,6 +188,14 @@ pub struct HttpArgs {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ModeName {
+    /// A message and its answer.
+    Messages,
+    /// A connection of its own: connect, shake hands, one message and its answer, close.
+    Handshake,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum ProtocolName {
     /// What is sent must come back, byte for byte.
     Echo,
@@ -208,8 +234,14 @@ impl LoadArgs {
     /// The plan of a run against `target`, checked. `processors_left` are those that nothing else of the run needs.
     pub fn plan(&self, target: Address, processors_left: usize) -> Result<Plan, Failure> {
         let mut plan = Plan::new(target);
-        let WorkArgs { connections, depth, think, seed, .. } = self.work;
-        (plan.connections, plan.depth, plan.think, plan.seed) = (connections, depth, think, seed);
+        let WorkArgs { mode, depth, think, seed, .. } = self.work;
+        (plan.depth, plan.think, plan.seed) = (depth, think, seed);
+        let connections;
+        (plan.mode, connections) = match mode {
+            ModeName::Messages => (Mode::Messages, CONNECTIONS_DEFAULT),
+            ModeName::Handshake => (Mode::Handshakes, HANDSHAKES_DEFAULT),
+        };
+        plan.connections = self.work.connections.unwrap_or(connections);
         plan.pace = self.pace()?;
         plan.reconnect_every = self.work.reconnect_every.map(|answers| answers as u64);
         plan.threads = self.threads.threads;
@@ -227,7 +259,11 @@ impl LoadArgs {
     }
 
     fn pace(&self) -> Result<Pace, Failure> {
-        match self.work.rate {
+        let rate = self.work.rate.unwrap_or(match self.work.mode {
+            ModeName::Messages => RATE_DEFAULT,
+            ModeName::Handshake => RateArg::Max,
+        });
+        match rate {
             RateArg::Max if self.work.poisson => Err(Failure::usage(
                 "--poisson spaces starts by a clock, and --rate max has none: give a rate, or leave --poisson out",
             )),

@@ -14,6 +14,9 @@ const BENCH_EXAMPLES: &str = "Examples:
   windlass bench localhost:7000 --slo p99=2ms --search       the highest rate that keeps it
   windlass bench localhost:7000 --compare run-1              better, worse, or cannot tell
   windlass bench --rate max --connections 8                  as fast as it goes (closed loop)
+  windlass bench --transport tls                             the same over TLS 1.3, or noise, or tls+noise
+  windlass bench --transport tls --mode handshake            full handshakes per second; --resume: resumed ones
+  windlass bench https://example.com/ --rate 10 -c 2         HTTP over TLS, and a certificate that must be good
   windlass bench --profile all --duration 3s                 and what the server takes for it";
 
 const LOAD_EXAMPLES: &str = "Examples:
@@ -21,6 +24,8 @@ const LOAD_EXAMPLES: &str = "Examples:
   windlass load 10.0.0.7:7000 --rate 1k..50k --duration 60s  on the other: a ramp
   windlass load 10.0.0.7:7000 --slo p99.9=1ms --search       the highest rate that keeps the objective
   windlass load unix:/tmp/echo.sock --size 64:9,4k:1         one message in ten is large
+  windlass load 10.0.0.7:7000 --transport tls --server-pin HEX      the pin that `windlass serve --transport tls` prints
+  windlass load rediss://cache --ca ca.pem --mode handshake  what a new TLS connection costs
   windlass load 10.0.0.7:7000 --json-stream | tee run.jsonl  a line for each interval, then the run";
 
 /// Measures latency: of a target, or of a server of its own.
@@ -30,8 +35,8 @@ const LOAD_EXAMPLES: &str = "Examples:
 #[derive(Args, Debug)]
 #[command(after_help = format!("{BENCH_EXAMPLES}\n\n{CODES}"))]
 pub struct Bench {
-    /// HOST:PORT, [IPV6]:PORT, unix:PATH, redis://HOST[:PORT], redis+unix:PATH or http://HOST[:PORT][/PATH]. Default:
-    /// an embedded echo server.
+    /// HOST:PORT, [IPV6]:PORT, unix:PATH, redis://HOST[:PORT], rediss://HOST[:PORT], redis+unix:PATH or
+    /// http[s]://HOST[:PORT][/PATH]. Default: an embedded echo server.
     #[arg(value_name = "TARGET")]
     target: Option<String>,
     /// Cores of the embedded server.
@@ -50,7 +55,8 @@ pub struct Bench {
 #[derive(Args, Debug)]
 #[command(after_help = format!("{LOAD_EXAMPLES}\n\n{CODES}"))]
 pub struct Load {
-    /// HOST:PORT, [IPV6]:PORT, unix:PATH, redis://HOST[:PORT], redis+unix:PATH or http://HOST[:PORT][/PATH].
+    /// HOST:PORT, [IPV6]:PORT, unix:PATH, redis://HOST[:PORT], rediss://HOST[:PORT], redis+unix:PATH or
+    /// http[s]://HOST[:PORT][/PATH].
     #[arg(value_name = "TARGET")]
     target: String,
     #[command(flatten)]

@@ -12,8 +12,10 @@ use crate::out::{Out, Style};
 use crate::output::{self, Heading};
 use crate::profiling;
 use crate::progress::Line;
+use crate::security::{ClientSide, Server, ServerSide};
 use crate::spoken::Spoken;
 use crate::target::Target;
+use crate::transport::{Layers, Transport};
 use crate::words;
 use std::thread::available_parallelism;
 use windlass::Address;
@@ -23,6 +25,7 @@ use windlass::load::{
     COMPARED_INTERVALS_MIN, CROWDED_FRACTION, OBJECTIVES_MAX, Pace, Plan, Profile, RateSearch, Spacing,
     Stage, compare, reference_round_trip_ns, reserve_descriptors,
 };
+use windlass::noise::{KeyPair, Pattern};
 
 /// Round trips of each reference measurement.
 const REFERENCE_SAMPLES: usize = 1_000;
@@ -47,7 +50,7 @@ pub struct Job {
 #[derive(Debug)]
 enum Measured {
     Named(Target),
-    Embedded { cores: usize },
+    Embedded { cores: usize, unix: bool, side: ServerSide },
 }
 
 /// A job that was found to make sense. Nothing has been started.
@@ -55,6 +58,7 @@ enum Measured {
 struct Ready {
     args: LoadArgs,
     measured: Measured,
+    client: ClientSide,
     spoken: Spoken,
     plan: Plan,
     search: Option<RateSearch>,
@@ -90,9 +94,9 @@ impl Job {
         if target.is_some() && profile.is_some() {
             return Err(Failure::usage(PROFILE_IS_OWN));
         }
-        let measured = match &target {
-            Some(text) => Measured::Named(Target::parse(text, args.work.protocol)?),
-            None => embedded(server_cores, args.work.protocol)?,
+        let (measured, client) = match &target {
+            Some(text) => named(text, &args)?,
+            None => embedded(server_cores, &args)?,
         };
         let (protocol, request) = match &measured {
             Measured::Named(target) => (target.protocol, target.http.clone()),
@@ -106,7 +110,7 @@ impl Job {
         // Where to connect is found out later: names take time to resolve, and the server is not there yet.
         let nowhere = Address::Inet(([127, 0, 0, 1], 0).into());
         let processors = available_parallelism().map_or(1, usize::from);
-        let taken = if let Measured::Embedded { cores } = measured { cores } else { 0 };
+        let taken = if let Measured::Embedded { cores, .. } = measured { cores } else { 0 };
         let mut plan = args.plan(nowhere, processors.saturating_sub(taken))?;
         plan.pin_from = args.threads.pin.then_some(taken);
         let search = match plan.pace {
@@ -129,7 +133,7 @@ impl Job {
         };
         let style = Style::detect(args.output.no_color);
         let command = words::own_command();
-        Ok(Ready { args, measured, spoken, plan, search, profile, baseline, results, command, style })
+        Ok(Ready { args, measured, client, spoken, plan, search, profile, baseline, results, command, style })
     }
 }
 
@@ -155,8 +159,24 @@ fn crowded(host: &Host) -> Option<String> {
     ))
 }
 
-fn embedded(cores: usize, protocol: Option<ProtocolName>) -> Result<Measured, Failure> {
-    match protocol {
+/// Somebody's server, and how to get there.
+fn named(text: &str, args: &LoadArgs) -> Result<(Measured, ClientSide), Failure> {
+    let target = Target::parse(text, args.work.protocol, args.trust.transport)?;
+    refuse_stray_security(args, target.layers)?;
+    let server =
+        Server { host: target.host(), speaks_http: target.protocol == ProtocolName::Http, identity: None };
+    let client = ClientSide::new(target.layers, &args.security, &args.trust, None, server)?;
+    Ok((Measured::Named(target), client))
+}
+
+fn refuse_stray_security(args: &LoadArgs, layers: Layers) -> Result<(), Failure> {
+    args.security.refuse_strays(layers)?;
+    args.trust.refuse_strays(layers)
+}
+
+/// Our own server, and a client that knows it by its key. Each knows the other's, so that every pattern will do.
+fn embedded(cores: usize, args: &LoadArgs) -> Result<(Measured, ClientSide), Failure> {
+    match args.work.protocol {
         None | Some(ProtocolName::Echo) => {}
         Some(other) => {
             return Err(Failure::usage(format!(
@@ -170,31 +190,43 @@ fn embedded(cores: usize, protocol: Option<ProtocolName>) -> Result<Measured, Fa
             "{cores} server cores: must be between 1 and {SERVER_CORES_MAX}"
         )));
     }
-    Ok(Measured::Embedded { cores })
+    let transport = args.trust.transport.unwrap_or(Transport::Tcp);
+    let layers = transport.layers();
+    refuse_stray_security(args, layers)?;
+    args.trust.refuse_for_own_server(&args.security)?;
+    let keys = KeyPair::generate()?;
+    let peers = match args.security.protocol().pattern {
+        Pattern::NK | Pattern::NN => Vec::new(),
+        _ => vec![keys.public()],
+    };
+    let side = ServerSide::new(layers, &args.security, &peers)?;
+    let server = Server::own(side.identity);
+    let client = ClientSide::new(layers, &args.security, &args.trust, Some(&keys), server)?;
+    Ok((Measured::Embedded { cores, unix: transport == Transport::Unix, side }, client))
 }
 
 impl Ready {
     /// Starts what is to be measured, measures it and judges.
     fn measure(&self, session: &mut Session) -> Result<Run, Failure> {
-        let connections = self.plan.connections;
+        let connections = self.plan.descriptors_max();
         let (address, server) = match &self.measured {
             Measured::Named(target) => {
                 reserve_descriptors(connections).map_err(|error| Failure::failed(error.to_string()))?;
                 (target.resolve(self.plan.connect_timeout)?, None)
             }
-            Measured::Embedded { cores } => {
+            Measured::Embedded { cores, unix, side } => {
                 // Both ends of every connection are in this process.
                 reserve_descriptors(connections * 2).map_err(|error| {
                     Failure::failed(format!(
                         "with the server in this process, {connections} connections count twice: {error}"
                     ))
                 })?;
-                let server = Embedded::start(*cores, self.args.threads.pin)?;
+                let server = Embedded::start(*cores, self.args.threads.pin, *unix, side)?;
                 (server.address(), Some(server))
             }
         };
         let mut plan = self.plan.clone();
-        plan.target = address;
+        plan.connect = self.client.connect(address);
         self.announce(session, &plan, &Host::read())?;
         let before = reference_round_trip_ns(REFERENCE_SAMPLES);
         let mut run = match self.search.clone() {
@@ -216,11 +248,14 @@ impl Ready {
 
     /// Watches the server as a process of its own, if that was asked for. The run is good without it.
     fn profile(&self, session: &mut Session, run: &mut Run) -> Option<Failure> {
-        let (profile, Measured::Embedded { cores }) = (self.profile?, &self.measured) else { return None };
+        let (profile, Measured::Embedded { cores, side, .. }) = (self.profile?, &self.measured) else {
+            return None;
+        };
         if run.outcome != Outcome::Complete || session.interrupt.is_wanted() {
             return None;
         }
-        match profiling::rows(session, profile, *cores, &self.plan, &self.spoken) {
+        let wanted = profiling::Wanted { cores: *cores, args: &self.args, identity: side.identity };
+        match profiling::rows(session, profile, wanted, &self.plan, &self.spoken) {
             Ok(rows) => {
                 run.resources = rows;
                 None
@@ -279,10 +314,12 @@ impl Ready {
             return Ok(());
         }
         let target = match &self.measured {
-            Measured::Embedded { cores: 1 } => format!("embedded echo server on {}, 1 core", plan.target),
-            Measured::Embedded { cores } => format!("embedded echo server on {}, {cores} cores", plan.target),
-            Measured::Named(target) if target.named == plan.target.to_string() => target.named.clone(),
-            Measured::Named(target) => format!("{} at {}", target.named, plan.target),
+            Measured::Embedded { cores, .. } => {
+                let plural = if *cores == 1 { "" } else { "s" };
+                format!("embedded echo server on {}, {cores} core{plural}", plan.target())
+            }
+            Measured::Named(target) if target.named == plan.target().to_string() => target.named.clone(),
+            Measured::Named(target) => format!("{} at {}", target.named, plan.target()),
         };
         let heading = Heading { plan, spoken: &self.spoken, target: &target, host };
         session.out.write(&output::header(&heading, self.style))

@@ -14,9 +14,11 @@ mod output;
 mod profiling;
 mod progress;
 mod report;
+mod security;
 mod serve;
 mod spoken;
 mod target;
+mod transport;
 mod words;
 
 use clap::{CommandFactory, Parser, Subcommand};

@@ -3,11 +3,12 @@
 use crate::out::{Style, Tone};
 use crate::spoken::Spoken;
 use std::fmt::Write as _;
-use windlass::load::Plan;
 use windlass::load::record::{
-    Arrivals, Change, Comparison, Host, Outcome, Percentile, Resources, Run, Search, SearchEnd, Verdict,
+    self, Arrivals, Change, Comparison, Distribution, Host, Outcome, Percentile, Resources, Run, Search,
+    SearchEnd, Security, Verdict,
 };
 use windlass::load::units::{human_count, human_duration, human_rate};
+use windlass::load::{Mode, Plan};
 
 /// Kinds of failures that are listed; the record has all.
 const FAILURES_SHOWN: usize = 5;
@@ -33,10 +34,12 @@ pub struct Heading<'a> {
 /// The first lines, printed before the run.
 pub fn header(heading: &Heading<'_>, style: Style) -> String {
     let Heading { plan, spoken, target, host } = *heading;
-    let transport = if plan.target.as_inet().is_some() { "tcp" } else { "unix" };
-    let mut work = vec![spoken.name().to_owned(), transport.to_owned()];
+    let mut work = vec![spoken.name().to_owned(), plan.transport()];
     work.extend((spoken.name() != "http").then(|| format!("{} B", spoken.sizes)));
-    work.push(plural(plan.connections as u64, "connection"));
+    work.push(match plan.mode {
+        Mode::Messages => plural(plan.connections as u64, "connection"),
+        Mode::Handshakes => format!("{} at a time", plural(plan.connections as u64, "handshake")),
+    });
     work.push(plural(plan.threads as u64, "thread"));
     let (warm_up, duration) = (time(plan.warm_up.as_secs_f64()), time(plan.duration.as_secs_f64()));
     work.push(format!("{duration} after {warm_up} of warm-up"));
@@ -58,6 +61,7 @@ pub fn result(run: &Run, style: Style) -> String {
         text += &load(run, style);
         text.push('\n');
         text += &latency(run, style);
+        text += &run.security.as_ref().map_or_else(String::new, |security| secured(security, style));
     }
     text += &failures(run, style);
     text += &run.search.as_ref().map_or_else(String::new, |search| searched(search, style));
@@ -113,7 +117,11 @@ fn verdicts(run: &Run, style: Style) -> String {
             Some(_) if errors > 0 => {
                 format!("{} of {} requests failed", human_count(errors), human_count(run.totals.asked))
             }
-            Some(ns) => format!("{}, p99 {}", human_rate(run.totals.answered_per_s), human_duration(ns)),
+            Some(ns) => {
+                let rate = human_rate(run.totals.answered_per_s);
+                let what = if run.workload.mode == record::Mode::Handshakes { "handshakes at " } else { "" };
+                format!("{what}{rate}, p99 {}", human_duration(ns))
+            }
             None => "nothing was measured".into(),
         };
         let _ = writeln!(text, "{}{sentence}", badge(tone, word, style));
@@ -205,16 +213,41 @@ fn latency(run: &Run, style: Style) -> String {
         let timeout = time(run.workload.timeout_s);
         let _ = writeln!(text, "  failed requests stand there with no less than the time-out of {timeout}");
     }
-    if let Some(connect) = run.connect.histogram.max() {
-        let median = run.connect.histogram.percentile(0.5).unwrap_or(connect);
-        let _ = writeln!(
-            text,
-            "  {:<10}p50 {}, max {}",
-            "connect",
-            human_duration(median),
-            human_duration(connect)
-        );
+    text += &once_each("connect", &run.connect);
+    text += &run.handshake.as_ref().map_or_else(String::new, |full| once_each("handshake", full));
+    text += &run.handshake_resumed.as_ref().map_or_else(String::new, |resumed| once_each("resumed", resumed));
+    text
+}
+
+/// A line on what connections went through once each.
+fn once_each(name: &str, times: &Distribution) -> String {
+    let Some(max) = times.histogram.max() else { return String::new() };
+    let median = times.histogram.percentile(0.5).unwrap_or(max);
+    let p99 =
+        times.percentile_ns(0.99).map_or_else(String::new, |ns| format!("p99 {}, ", human_duration(ns)));
+    format!("  {name:<10}p50 {}, {p99}max {}\n", human_duration(median), human_duration(max))
+}
+
+/// What the handshakes agreed on.
+fn secured(security: &Security, style: Style) -> String {
+    let mut text = String::new();
+    let mut name = "\nSecurity";
+    for agreed in &security.agreed {
+        let parts = [
+            &agreed.tls_version,
+            &agreed.cipher_suite,
+            &agreed.key_exchange,
+            &agreed.alpn,
+            &agreed.noise_protocol,
+        ];
+        let words: Vec<&str> =
+            parts.into_iter().flatten().map(String::as_str).filter(|word| !word.is_empty()).collect();
+        let columns = LABEL_COLUMNS + usize::from(!name.is_empty());
+        let _ = writeln!(text, "{}{}", label(name, columns, style), words.join(", "));
+        name = "";
     }
+    let (full, resumed) = (human_count(security.full), human_count(security.resumed));
+    let _ = writeln!(text, "  {:<10}{full} new, {resumed} resumed", "sessions");
     text
 }
 

@@ -1,16 +1,20 @@
 //! `--profile`: what the echo server takes as a process of its own, at rest and at given rates.
 
+use crate::args::LoadArgs;
+use crate::embedded::socket_file;
 use crate::exit::Failure;
 use crate::measure::Session;
+use crate::security::{self, ClientSide, Identity};
 use crate::spoken::Spoken;
+use crate::transport::Transport;
 use std::io::{BufRead, BufReader};
-use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use windlass::load::record::{Outcome, Resources};
 use windlass::load::{Pace, Plan, Profile, Progress, Sampler, Traffic};
-use windlass::{Address, Error};
+use windlass::noise::{KeyPair, Pattern};
+use windlass::{Address, Config, Error, Event, Io, Options, Reactor};
 
 /// How long the server of one step may take to end.
 const DRAIN_S: &str = "1";
@@ -22,17 +26,30 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 struct Server {
     child: Child,
     address: Address,
+    client: ClientSide,
 }
 
 impl Server {
-    fn start(cores: usize) -> Result<Server, Failure> {
+    /// Starts it with the security that `args` ask for. It is known by the same things as one that is `like` this.
+    fn start(cores: usize, args: &LoadArgs, like: Identity) -> Result<Server, Failure> {
         let failed = |error: &dyn std::fmt::Display| {
             Failure::failed(format!("--profile: the server did not start: {error}"))
         };
         let own = std::env::current_exe().map_err(|error| failed(&error))?;
+        let transport = args.trust.transport.unwrap_or(Transport::Tcp);
+        let keys = KeyPair::generate()?;
+        let knows_clients = args.security.protocol().pattern == Pattern::KK;
+        let listen = match transport {
+            Transport::Unix => socket_file().into_os_string(),
+            _ => "127.0.0.1:0".into(),
+        };
         let mut child = Command::new(own)
-            .args(["serve", "--listen", "127.0.0.1:0", "--until-stdin-ends", "--drain", DRAIN_S, "--cores"])
+            .args(["serve", "--until-stdin-ends", "--drain", DRAIN_S, "--cores"])
             .arg(cores.to_string())
+            .args(["--transport", transport.name(), "--listen"])
+            .arg(listen)
+            .args(args.security.of_server())
+            .args(knows_clients.then(|| format!("--noise-peer={}", keys.public())))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -40,13 +57,19 @@ impl Server {
             .process_group(0)
             .spawn()
             .map_err(|error| failed(&error))?;
-        let mut line = String::new();
-        if let Some(stdout) = &mut child.stdout {
-            BufReader::new(stdout).read_line(&mut line).map_err(|error| failed(&error))?;
-        }
+        let mut stdout = BufReader::new(child.stdout.as_mut().expect("its output is piped"));
+        let (mut line, mut identity) = (String::new(), Identity::default());
+        stdout.read_line(&mut line).map_err(|error| failed(&error))?;
         let address = line.trim().strip_prefix("listening on ").unwrap_or_default().parse();
         let address = address.map_err(|error: Error| failed(&error))?;
-        Ok(Server { child, address })
+        for _ in like.lines().lines() {
+            line.clear();
+            stdout.read_line(&mut line).map_err(|error| failed(&error))?;
+            identity.read_line(&line);
+        }
+        let known = security::Server::own(identity);
+        let client = ClientSide::new(transport.layers(), &args.security, &args.trust, Some(&keys), known)?;
+        Ok(Server { child, address, client })
     }
 }
 
@@ -61,19 +84,27 @@ impl Drop for Server {
     }
 }
 
+/// The server to be profiled: as many cores and the security of the one that was measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    pub cores: usize,
+    pub args: &'a LoadArgs,
+    pub identity: Identity,
+}
+
 /// The rows of `profile`, each from a server of its own. An interrupt ends it with the rows there are.
 pub fn rows(
     session: &mut Session,
     profile: Profile,
-    cores: usize,
+    wanted: Wanted<'_>,
     plan: &Plan,
     spoken: &Spoken,
 ) -> Result<Vec<Resources>, Failure> {
     let mut rows = Vec::new();
     for step in profile.steps() {
-        let server = Server::start(cores)?;
+        let server = Server::start(wanted.cores, wanted.args, wanted.identity)?;
         let mut plan = plan.clone();
-        plan.target = server.address.clone();
+        plan.connect = server.client.connect(server.address.clone());
         let row = match step {
             Profile::Rate(per_s) => {
                 plan.pace = Pace::constant(per_s);
@@ -98,19 +129,25 @@ fn at_rate(
     spoken: &Spoken,
 ) -> Result<Option<Resources>, Failure> {
     let pid = server.child.id();
-    let (mut sampler, mut sampled, mut messages) = (None, None, 0);
+    let (mut began, mut sampled, mut messages) = (None, None, 0);
     let run = session.measure_and(plan, spoken, &format!("profile {step}/s"), |progress| {
         match progress {
-            Progress::WarmingUp { left } if left.is_zero() => sampler = Some(Sampler::start(pid)?),
+            Progress::WarmingUp { left } if left.is_zero() => {
+                began = Some((Sampler::start(pid)?, Duration::ZERO));
+            }
             Progress::Measuring(interval) => {
+                let now = Duration::from_secs_f64(interval.start_s + interval.length_s);
+                // On a busy machine the beginning may have been missed.
+                let Some((sampler, since)) = &began else {
+                    began = Some((Sampler::start(pid)?, now));
+                    return Ok(());
+                };
                 messages += interval.answered;
-                let wall = Duration::from_secs_f64(interval.start_s + interval.length_s);
+                let wall = now.saturating_sub(*since);
                 let traffic = Traffic { wall, messages, received_bytes: 0, sent_bytes: 0 };
                 // Not at the very end: the generator hangs up then, and the server's descriptors with it.
-                let early = wall + plan.interval() / 2 < plan.duration;
-                if let Some(sampler) = &sampler
-                    && (early || sampled.is_none())
-                {
+                let early = now + plan.interval() / 2 < plan.duration;
+                if early || sampled.is_none() {
                     sampled = Some(sampler.clone().finish(step, &traffic)?);
                 }
             }
@@ -137,27 +174,61 @@ fn at_rest(
     server: &Server,
     plan: &Plan,
 ) -> Result<Option<Resources>, Failure> {
-    let failed =
-        |error: std::io::Error| Failure::failed(format!("--profile {step}: {}: {error}", server.address));
-    let address =
-        server.address.as_inet().ok_or_else(|| Failure::failed("the server has no internet address"))?;
-    let open = (0..plan.connections).map(|_| TcpStream::connect_timeout(&address, plan.connect_timeout));
-    let _held = open.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-    wait(session, plan.warm_up);
+    let mut held = Held::open(server, plan)?;
+    held.wait(session, plan.connect_timeout, |held| held.open == plan.connections)?;
+    if held.open < plan.connections && !session.interrupt.is_wanted() {
+        let sentence = format!("--profile {step}: {} took only {} connections", server.address, held.open);
+        return Err(Failure::failed(sentence));
+    }
+    held.wait(session, plan.warm_up, |_| false)?;
     let (sampler, began) = (Sampler::start(server.child.id())?, Instant::now());
-    wait(session, plan.duration);
+    held.wait(session, plan.duration, |_| false)?;
     let traffic = Traffic { wall: began.elapsed(), messages: 0, received_bytes: 0, sent_bytes: 0 };
     Ok(Some(sampler.finish(step, &traffic)?))
 }
 
-/// Lets time pass, unless somebody wants the command to end.
-fn wait(session: &Session, time: Duration) {
-    let end = Instant::now() + time;
-    while !session.interrupt.is_wanted() {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return;
+/// Connections that are held open and say nothing.
+struct Held {
+    reactor: Reactor,
+    open: usize,
+}
+
+impl Held {
+    fn open(server: &Server, plan: &Plan) -> Result<Held, Failure> {
+        let options = Options::with(|options| options.timeouts.keep_alive = None);
+        let mut reactor = Reactor::new(Config::default())?;
+        for _ in 0..plan.connections {
+            let connect = server.client.connect(server.address.clone());
+            reactor.io().connect(connect.options(options.clone()))?;
         }
-        std::thread::park_timeout(left.min(LOOK_EVERY));
+        Ok(Held { reactor, open: 0 })
+    }
+
+    /// Lets time pass, unless it is `enough` or somebody wants the command to end. Fails with the reason of a connection
+    /// that was lost.
+    fn wait(
+        &mut self,
+        session: &Session,
+        time: Duration,
+        enough: impl Fn(&Held) -> bool,
+    ) -> Result<(), Failure> {
+        let end = Instant::now() + time;
+        while !session.interrupt.is_wanted() && !enough(self) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let (open, mut lost) = (&mut self.open, None);
+            let until = self.reactor.io().clock() + left.min(LOOK_EVERY);
+            self.reactor.run_until(until, &mut |_: &mut Io, event: Event<'_>| match event {
+                Event::Opened { .. } => *open += 1,
+                Event::Closed { reason, .. } => lost = Some(reason.to_string()),
+                _ => {}
+            })?;
+            if let Some(reason) = lost {
+                return Err(Failure::failed(format!("--profile: a connection was lost: {reason}")));
+            }
+        }
+        Ok(())
     }
 }

@@ -2,12 +2,17 @@
 
 use crate::exit::{Exit, Failure};
 use crate::out::Out;
-use clap::{Args, ValueEnum};
-use std::io::{self, IsTerminal};
+use crate::security::ServerSide;
+use crate::transport::{SecurityArgs, Transport};
+use clap::Args;
+use signal_hook::consts::SIGHUP;
+use std::io::{self, IsTerminal, Read};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 use windlass::metrics::{Metrics, Snapshot};
 use windlass::time::Instant;
+use windlass::tls::ServerTls;
 use windlass::{Address, Core, Cores, Error, Event, Io, Listen, StopAll};
 
 /// Sends back whatever clients send, until SIGINT or SIGTERM; then prints a report.
@@ -15,10 +20,14 @@ use windlass::{Address, Core, Cores, Error, Event, Io, Listen, StopAll};
 #[command(after_help = "Examples:
   windlass serve --listen 127.0.0.1:7000       talk to it with `nc 127.0.0.1 7000`
   windlass serve --listen 0.0.0.0:7000         and `windlass load HOST:7000` on another machine
-  windlass serve --listen /tmp/echo.sock --transport unix --cores 2")]
+  windlass serve --listen /tmp/echo.sock --transport unix --cores 2
+  windlass serve --transport tls                 prints a pin, for `windlass load HOST:PORT --transport tls --server-pin HEX`
+  windlass serve --transport tls --cert cert.pem --key key.pem      reads both again on SIGHUP
+  windlass serve --transport noise               prints a public key, for `windlass load ... --noise-peer HEX`")]
 pub struct Serve {
     /// Where to listen: IP:PORT, [IPV6]:PORT, unix:PATH, or a path with `--transport unix`. Port 0 takes any
-    /// free one.
+    /// free one. The first line printed says which; a second one is the server's public Noise key, and the last one the
+    /// pin of its certificate, where it has them.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: String,
     /// Reactors, each on a thread of its own.
@@ -27,6 +36,8 @@ pub struct Serve {
     /// What carries the bytes.
     #[arg(long, value_enum, default_value_t = Transport::Tcp)]
     transport: Transport,
+    #[command(flatten)]
+    security: SecurityArgs,
     /// End when standard input does: a program that starts a server this way never leaves it behind.
     #[arg(long)]
     until_stdin_ends: bool,
@@ -35,23 +46,22 @@ pub struct Serve {
     drain: u64,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Transport {
-    /// TCP, IPv4 or IPv6.
-    Tcp,
-    /// A Unix stream socket.
-    Unix,
-}
-
 impl Serve {
     pub fn run(self) -> Result<Exit, Failure> {
         let drain = Duration::from_secs(self.drain);
+        let layers = self.transport.layers();
+        self.security.refuse_strays(layers)?;
+        let side = ServerSide::new(layers, &self.security, &self.security.noise_peer)?;
+        if let (Some(tls), Some(_)) = (side.tls(), &self.security.cert) {
+            reload_on_hangup(tls.clone())?;
+        }
+        let identity = side.identity;
         let report = Cores::new(usize::from(self.cores))
-            .listen(Listen::at(self.address()?))
+            .listen(side.secure(Listen::at(self.address()?)))
             .stop_on_signals(drain)
-            .on_listening(|addresses| {
+            .on_listening(move |addresses| {
                 // A reader that left before the first line does not end a server.
-                let _ = Out::default().write(&format!("listening on {}\n", addresses[0]));
+                let _ = Out::default().write(&format!("listening on {}\n{}", addresses[0], identity.lines()));
             })
             .run(move |core| {
                 if self.until_stdin_ends && core.number() == 0 {
@@ -65,14 +75,32 @@ impl Serve {
 
     fn address(&self) -> Result<Address, Error> {
         match (self.transport, self.listen.parse()) {
-            (Transport::Tcp, Ok(Address::Unix(_))) | (_, Ok(Address::Unix(_))) => self.listen.parse(),
-            (Transport::Tcp, address) => address,
             (Transport::Unix, Err(_)) => Ok(PathBuf::from(&self.listen).into()),
             (Transport::Unix, Ok(Address::Inet(_))) => {
                 Err(Error::Config("--transport unix wants a path: --listen /tmp/echo.sock".into()))
             }
+            (_, address) => address,
         }
     }
+}
+
+/// Reads certificate and key again when SIGHUP comes, on a thread that does nothing else, and says how that went. Files
+/// that do not fit each other change nothing.
+fn reload_on_hangup(tls: ServerTls) -> Result<(), Failure> {
+    let failed = |error| Failure::failed(format!("watching for SIGHUP: {error}"));
+    let (mut told, teller) = UnixStream::pair().map_err(failed)?;
+    signal_hook::low_level::pipe::register(SIGHUP, teller).map_err(failed)?;
+    let reload = move || {
+        let mut byte = [0];
+        while told.read_exact(&mut byte).is_ok() {
+            match tls.reload() {
+                Ok(()) => eprintln!("windlass: read the certificate again, for new connections"),
+                Err(error) => eprintln!("windlass: the certificate stays as it was: {error}"),
+            }
+        }
+    };
+    std::thread::Builder::new().name("windlass-reload".into()).spawn(reload).map_err(failed)?;
+    Ok(())
 }
 
 /// Ends the server once there is nothing more to read from standard input.

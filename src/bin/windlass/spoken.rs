@@ -1,6 +1,6 @@
 //! The protocol of a run, made from what the command line says about it.
 
-use crate::args::{HttpArgs, LoadArgs, ProtocolName, RedisArgs};
+use crate::args::{HttpArgs, LoadArgs, ModeName, ProtocolName, RedisArgs};
 use crate::exit::Failure;
 use crate::words;
 use windlass::Error;
@@ -8,6 +8,9 @@ use windlass::load::{self, Echo, Http, HttpRequest, Plan, Protocol, Redis, Redis
 
 /// The size of messages that none was given for.
 const SIZE_DEFAULT: Sizes = Sizes::Fixed(64);
+
+/// The same for handshakes: the least that shows that the target has done its part.
+const HANDSHAKE_SIZE_DEFAULT: Sizes = Sizes::Fixed(1);
 
 /// The share of GETs that none was given for.
 const GET_SHARE_DEFAULT: f64 = 0.5;
@@ -35,7 +38,10 @@ impl Spoken {
         args: &LoadArgs,
     ) -> Result<Spoken, Failure> {
         refuse_strays(protocol, args)?;
-        let sizes = args.work.size.clone().unwrap_or(SIZE_DEFAULT);
+        let sizes = args.work.size.clone().unwrap_or(match args.work.mode {
+            ModeName::Messages => SIZE_DEFAULT,
+            ModeName::Handshake => HANDSHAKE_SIZE_DEFAULT,
+        });
         match protocol {
             ProtocolName::Echo => {
                 Ok(Spoken { sizes: sizes.to_string(), words: Words::Echo(Echo::new(sizes)) })

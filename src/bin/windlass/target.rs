@@ -2,6 +2,7 @@
 
 use crate::args::ProtocolName;
 use crate::exit::Failure;
+use crate::transport::{Layers, Transport};
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
@@ -10,7 +11,9 @@ use windlass::Address;
 use windlass::load::HttpRequest;
 
 const REDIS_PORT: u16 = 6379;
+const REDIS_TLS_PORT: u16 = 6380;
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 /// A target as its user named it.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +23,8 @@ pub struct Target {
     pub protocol: ProtocolName,
     /// What to ask, as far as the name tells, where that is HTTP.
     pub http: Option<HttpRequest>,
+    /// What secures its bytes.
+    pub layers: Layers,
     place: Place,
 }
 
@@ -30,15 +35,23 @@ enum Place {
 }
 
 impl Target {
-    /// Reads a name such as `HOST:PORT`, `unix:PATH`, `redis://HOST` or `http://HOST/PATH`. Resolves nothing.
-    pub fn parse(text: &str, asked: Option<ProtocolName>) -> Result<Target, Failure> {
+    /// Reads a name such as `HOST:PORT`, `unix:PATH`, `redis://HOST` or `https://HOST/PATH`. Resolves nothing. What was
+    /// `asked` for must fit what the name says.
+    pub fn parse(
+        text: &str,
+        asked: Option<ProtocolName>,
+        transport: Option<Transport>,
+    ) -> Result<Target, Failure> {
         let (scheme, rest) = match text.split_once(':') {
             Some((scheme @ ("unix" | "redis+unix"), path)) => (scheme, path),
             _ => text.split_once("://").unwrap_or(("", text)),
         };
+        // A path needs no scheme once it is known to be one.
+        let is_path = transport == Some(Transport::Unix) && text.parse::<SocketAddr>().is_err();
+        let scheme = if scheme.is_empty() && is_path { "unix" } else { scheme };
         let told = match scheme {
             "" | "unix" | "tcp" => None,
-            "redis" | "redis+unix" => Some(ProtocolName::Redis),
+            "redis" | "rediss" | "redis+unix" => Some(ProtocolName::Redis),
             "http" | "https" => Some(ProtocolName::Http),
             _ => return Err(unreadable(text, &format!("'{scheme}' is no scheme that is known here"))),
         };
@@ -53,22 +66,33 @@ impl Target {
         }
         let protocol = told.or(asked).unwrap_or(ProtocolName::Echo);
         let named = text.to_owned();
+        let is_unix = matches!(scheme, "unix" | "redis+unix");
+        let layers = layers_of(text, transport, matches!(scheme, "https" | "rediss"), is_unix)?;
         if told == Some(ProtocolName::Http) {
             let (host, port, request) = HttpRequest::from_url(text)?;
-            return Ok(Target { named, protocol, http: Some(request), place: Place::Inet { host, port } });
+            let place = Place::Inet { host, port };
+            return Ok(Target { named, protocol, http: Some(request), layers, place });
         }
         let place = match scheme {
             "unix" | "redis+unix" if rest.is_empty() => return Err(unreadable(text, "the path is missing")),
             "unix" | "redis+unix" => Place::Unix(rest.into()),
-            "redis" => inet_of(text, rest.strip_suffix('/').unwrap_or(rest), protocol)?,
-            _ => inet_of(text, rest, protocol)?,
+            "redis" | "rediss" => inet_of(text, rest.strip_suffix('/').unwrap_or(rest), protocol, layers)?,
+            _ => inet_of(text, rest, protocol, layers)?,
         };
         let host = match &place {
             Place::Unix(_) => "localhost",
             Place::Inet { .. } => rest,
         };
         let http = (protocol == ProtocolName::Http).then(|| HttpRequest::get(host, "/"));
-        Ok(Target { named, protocol, http, place })
+        Ok(Target { named, protocol, http, layers, place })
+    }
+
+    /// The name of the server, as its certificate should have it.
+    pub fn host(&self) -> &str {
+        match &self.place {
+            Place::Unix(_) => "localhost",
+            Place::Inet { host, .. } => host,
+        }
     }
 
     /// The address to connect to. Of several behind one name it is the first that a connection can be made to.
@@ -95,6 +119,32 @@ impl Target {
     }
 }
 
+/// What secures the bytes: what was asked for, if that fits the name, and else what the name says.
+fn layers_of(
+    text: &str,
+    transport: Option<Transport>,
+    needs_tls: bool,
+    is_unix: bool,
+) -> Result<Layers, Failure> {
+    let Some(transport) = transport else { return Ok(Layers { tls: needs_tls, noise: false }) };
+    let name = transport.name();
+    let layers = transport.layers();
+    if needs_tls && !layers.tls {
+        return Err(Failure::usage(format!(
+            "'{text}' is reached over TLS, and --transport {name} was asked for: leave one of them out"
+        )));
+    }
+    match (transport, is_unix) {
+        (Transport::Tcp, true) => Err(Failure::usage(format!(
+            "'{text}' is a Unix socket, and --transport tcp was asked for: leave one of them out"
+        ))),
+        (Transport::Unix, false) => Err(Failure::usage(format!(
+            "'{text}' is no Unix socket, and --transport unix was asked for: write unix:PATH"
+        ))),
+        _ => Ok(layers),
+    }
+}
+
 /// The first address that `connects`. A single one is not tried: it is the generator's to say what is wrong with it.
 fn first_of(
     host: &str,
@@ -115,11 +165,13 @@ fn first_of(
 }
 
 /// `HOST:PORT`, `[IPV6]:PORT`, and without the port where the protocol has a usual one.
-fn inet_of(text: &str, rest: &str, protocol: ProtocolName) -> Result<Place, Failure> {
-    let usual = match protocol {
-        ProtocolName::Echo => None,
-        ProtocolName::Redis => Some(REDIS_PORT),
-        ProtocolName::Http => Some(HTTP_PORT),
+fn inet_of(text: &str, rest: &str, protocol: ProtocolName, layers: Layers) -> Result<Place, Failure> {
+    let usual = match (protocol, layers.tls) {
+        (ProtocolName::Echo, _) => None,
+        (ProtocolName::Redis, false) => Some(REDIS_PORT),
+        (ProtocolName::Redis, true) => Some(REDIS_TLS_PORT),
+        (ProtocolName::Http, false) => Some(HTTP_PORT),
+        (ProtocolName::Http, true) => Some(HTTPS_PORT),
     };
     let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, "")) => (host, None),
@@ -158,8 +210,8 @@ fn inet_of(text: &str, rest: &str, protocol: ProtocolName) -> Result<Place, Fail
 
 fn unreadable(text: &str, why: &str) -> Failure {
     Failure::usage(format!(
-        "'{text}' is no target: {why}. Write HOST:PORT, [IPV6]:PORT, unix:PATH, redis://HOST[:PORT], redis+unix:PATH or \
-         http://HOST[:PORT][/PATH]"
+        "'{text}' is no target: {why}. Write HOST:PORT, [IPV6]:PORT, unix:PATH, redis://HOST[:PORT], \
+         rediss://HOST[:PORT], redis+unix:PATH or http[s]://HOST[:PORT][/PATH]"
     ))
 }
 
@@ -168,7 +220,7 @@ mod tests {
     use super::*;
 
     fn place(text: &str, protocol: Option<ProtocolName>) -> (ProtocolName, Place) {
-        let target = Target::parse(text, protocol).unwrap();
+        let target = Target::parse(text, protocol, None).unwrap();
         (target.protocol, target.place)
     }
 
@@ -192,6 +244,35 @@ mod tests {
     }
 
     #[test]
+    fn what_secures_the_bytes_follows_from_the_name_or_from_the_flag() {
+        let layers = |text, transport| Target::parse(text, None, transport).map(|target| target.layers);
+        let (none, tls) = (Layers::default(), Transport::Tls.layers());
+        assert_eq!(layers("https://a/", None).unwrap(), tls);
+        assert_eq!(layers("rediss://a", None).unwrap(), tls);
+        assert_eq!(layers("http://a/", None).unwrap(), none);
+        assert_eq!(layers("http://a/", Some(Transport::Tls)).unwrap(), tls);
+        assert_eq!(layers("unix:/tmp/a", Some(Transport::Noise)).unwrap(), Transport::Noise.layers());
+        assert_eq!(layers("/tmp/a", Some(Transport::Unix)).unwrap(), none);
+        assert_eq!(
+            layers("https://a/", Some(Transport::TlsNoise)).unwrap(),
+            Layers { tls: true, noise: true }
+        );
+        for (text, transport) in [
+            ("https://a/", Transport::Tcp),
+            ("rediss://a", Transport::Noise),
+            ("unix:/tmp/a", Transport::Tcp),
+            ("http://a/", Transport::Unix),
+        ] {
+            let sentence = layers(text, Some(transport)).unwrap_err().to_string();
+            assert!(sentence.contains(text) && sentence.contains("was asked for"), "{sentence}");
+        }
+        use ProtocolName::{Http, Redis};
+        assert_eq!(place("https://a/", None), (Http, inet("a", 443)));
+        assert_eq!(place("rediss://a", None), (Redis, inet("a", 6380)));
+        assert_eq!(place("rediss://[::1]:7/", None), (Redis, inet("::1", 7)));
+    }
+
+    #[test]
     fn what_is_no_target_is_refused_with_advice() {
         for text in [
             "",
@@ -209,20 +290,21 @@ mod tests {
             "redis://u@h:1",
             "redis://h:1/2",
             "a b:1",
-            "https://a/",
+            "https://",
+            "rediss://",
             "http://",
             "/tmp/x.sock:1",
         ] {
-            let failure = Target::parse(text, None).unwrap_err();
+            let failure = Target::parse(text, None, None).unwrap_err();
             assert_eq!(failure.exit, crate::exit::Exit::Usage, "{text}: {failure}");
         }
         assert!(
-            Target::parse("http://a/", Some(ProtocolName::Redis))
+            Target::parse("http://a/", Some(ProtocolName::Redis), None)
                 .unwrap_err()
                 .to_string()
                 .contains("leave one")
         );
-        assert!(Target::parse("/tmp/x", None).unwrap_err().to_string().contains("unix:/tmp/x"));
+        assert!(Target::parse("/tmp/x", None, None).unwrap_err().to_string().contains("unix:/tmp/x"));
     }
 
     #[test]

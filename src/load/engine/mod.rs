@@ -7,7 +7,7 @@
 //! simply in the past.
 
 use super::arrivals::Arrivals;
-use super::plan::Plan;
+use super::plan::{Mode, Plan};
 use super::protocol::Answer;
 use super::samples::Samples;
 use crate::time::{Instant, nanos_of};
@@ -98,7 +98,10 @@ impl Engine {
             depth: plan.depth,
             think: plan.think,
             timeout_ns: nanos_of(plan.timeout),
-            started_max: plan.reconnect_every.unwrap_or(u64::MAX),
+            started_max: match plan.mode {
+                Mode::Messages => plan.reconnect_every.unwrap_or(u64::MAX),
+                Mode::Handshakes => 1,
+            },
             places: (0..lines).map(|_| Place::default()).collect(),
             free: VecDeque::with_capacity(lines),
             available: 0,

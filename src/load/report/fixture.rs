@@ -134,6 +134,8 @@ impl Fixture {
             service,
             connect: times(128, 90_000.0),
             handshake: None,
+            handshake_resumed: None,
+            security: None,
             generator: Generator {
                 send_lag: times(5_000, 3_000.0),
                 receive_lag: times(5_000, 1_500.0),
@@ -160,6 +162,8 @@ impl Fixture {
                 .run()
                 .service,
         );
+        run.handshake_resumed = run.handshake.clone();
+        run.security = Some(security());
         run.search = Some(search());
         run.comparison = Some(comparison());
         run.resources = vec![resources("idle", 0.0), resources("1000", 1_000.0), resources("10000", 9_998.7)];
@@ -168,6 +172,18 @@ impl Fixture {
         ];
         run
     }
+}
+
+fn security() -> Security {
+    let agreed = Agreed {
+        tls_version: Some("TLS 1.3".to_owned()),
+        cipher_suite: Some("TLS13_AES_128_GCM_SHA256".to_owned()),
+        key_exchange: Some("X25519MLKEM768".to_owned()),
+        alpn: Some("http/1.1".to_owned()),
+        noise_protocol: Some("Noise_XK_25519_AESGCM_SHA256".to_owned()),
+        handshakes: 128,
+    };
+    Security { full: 96, resumed: 32, agreed: vec![agreed] }
 }
 
 fn host() -> Host {

@@ -5,7 +5,7 @@ use super::parts::{document, figure, pairs, section, table};
 use super::plots::{self, Table};
 use super::units::{bytes, count, number, percent, percentile_name, rate, time, time_or_dash, utc};
 use super::verdicts::verdicts;
-use crate::load::record::{Arrivals, PERCENTILES, Run, Workload};
+use crate::load::record::{Arrivals, Mode, PERCENTILES, Run, Security, Workload};
 
 /// The report of a run as one HTML file that asks for nothing else. `baseline` is an earlier run to be drawn beside
 /// it; the verdict on the two is in [`Run::comparison`].
@@ -184,6 +184,10 @@ fn circumstances(out: &mut Markup, run: &Run) {
     out.open("div", &[]);
     out.element("h3", &[], "Workload");
     pairs(out, &workload_pairs(&run.workload));
+    if let Some(security) = &run.security {
+        out.element("h3", &[], "Security");
+        pairs(out, &security_pairs(security));
+    }
     out.close();
     out.open("div", &[]);
     out.element("h3", &[], "Machine of the generator");
@@ -202,9 +206,17 @@ fn circumstances(out: &mut Markup, run: &Run) {
     out.close();
 }
 
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Messages => "messages on open connections",
+        Mode::Handshakes => "handshakes: a connection for each request",
+    }
+}
+
 fn workload_pairs(workload: &Workload) -> Vec<(&'static str, String)> {
     let seconds = |s: f64| time(s * 1e9);
     let mut made = vec![
+        ("mode", mode(workload.mode).to_owned()),
         ("arrivals", pace(workload)),
         ("connections", count(workload.connections)),
         ("depth", count(workload.depth)),
@@ -224,6 +236,25 @@ fn workload_pairs(workload: &Workload) -> Vec<(&'static str, String)> {
         ("waiting", workload.waiting.clone()),
         ("seed", workload.seed.to_string()),
     ]);
+    made
+}
+
+/// What was agreed on, most frequent first.
+fn security_pairs(security: &Security) -> Vec<(&'static str, String)> {
+    let mut made =
+        vec![("handshakes", format!("{} full, {} resumed", count(security.full), count(security.resumed)))];
+    for agreed in &security.agreed {
+        let told = [
+            &agreed.tls_version,
+            &agreed.cipher_suite,
+            &agreed.key_exchange,
+            &agreed.alpn,
+            &agreed.noise_protocol,
+        ];
+        let words: Vec<&str> =
+            told.into_iter().flatten().map(String::as_str).filter(|word| !word.is_empty()).collect();
+        made.push(("agreed", words.join(", ")));
+    }
     made
 }
 

@@ -169,7 +169,7 @@ impl Noise {
     /// The side that connects, known by `keys`, to a responder whose key it does not know beforehand: `check`
     /// decides about the key that the responder shows, before ours is sent. The pattern is [`Pattern::XX`].
     ///
-    /// A check that accepts everything is talking to whoever is in between.
+    /// With a check that accepts everything one talks to whoever is in between.
     #[must_use]
     pub fn xx_initiator(keys: &KeyPair, check: impl Fn(&PublicKey) -> bool + Send + Sync + 'static) -> Noise {
         let noise = Noise::new(Role::Initiator, Trust::Both, Pattern::XX).check(check);
@@ -261,7 +261,7 @@ impl Noise {
     }
 
     /// Accepts these peer keys, besides those given before, and no others: anything else is
-    /// [`Cause::KeyNotAllowed`](crate::Cause::KeyNotAllowed) before `Opened`.
+    /// [`Cause::KeyNotAllowed`](crate::Cause::KeyNotAllowed) before `Opened`. An empty list lets nobody in.
     #[must_use]
     pub fn allow(self, keys: impl IntoIterator<Item = PublicKey>) -> Noise {
         self.with(|config| config.allowed.get_or_insert_default().extend(keys))
@@ -358,6 +358,11 @@ impl Config {
             return refuse(
                 "NK and NN authenticate less: they are chosen with Noise::unauthenticated_* only".into(),
             );
+        }
+        let peer_shows_no_key =
+            trust == Trust::Nobody || trust == Trust::ResponderOnly && role == Role::Responder;
+        if peer_shows_no_key && (self.allowed.is_some() || self.check.is_some()) {
+            return refuse("the peer shows no key that could be allowed or checked".into());
         }
         let allowed = self.allowed.as_ref().map_or(0, HashSet::len);
         let wants_one = pattern == Pattern::KK

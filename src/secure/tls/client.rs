@@ -49,10 +49,7 @@ impl ClientTls {
     ///
     /// [`Error::Config`] if there are no pins.
     pub fn pin_only(pins: impl IntoIterator<Item = [u8; 32]>) -> Result<ClientTls, Error> {
-        let mut builder = ClientTls::builder();
-        builder.trust = Trust::PinsAlone;
-        builder.pins = pins.into_iter().collect();
-        builder.build()
+        ClientTls::builder().pin_only(pins).build()
     }
 
     /// Everything that can be chosen.
@@ -145,6 +142,14 @@ impl ClientTlsBuilder {
     /// for the key that comes next.
     pub fn pin_sha256(mut self, pin: [u8; 32]) -> Self {
         self.pins.push(pin);
+        self
+    }
+
+    /// **Trusts these keys and nothing else**, as [`ClientTls::pin_only`] does, with the rest still to be chosen. Roots
+    /// and revocation lists given are then not looked at.
+    pub fn pin_only(mut self, pins: impl IntoIterator<Item = [u8; 32]>) -> Self {
+        self.trust = Trust::PinsAlone;
+        self.pins = pins.into_iter().collect();
         self
     }
 

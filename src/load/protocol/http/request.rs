@@ -14,7 +14,7 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub struct HttpRequest {
     /// `GET`, `POST`, ... in capitals, as servers expect it.
     pub method: String,
-    /// What the `Host` field says: the server's name, with `:port` where that is not 80.
+    /// What the `Host` field says: the server's name, with `:port` where that is not the usual one, 80 or 443.
     pub host: String,
     /// Path with query: `/search?q=rope`.
     pub path: String,
@@ -33,8 +33,9 @@ impl HttpRequest {
         HttpRequest { method, host, path, headers: Vec::new(), body: Vec::new() }
     }
 
-    /// A GET of `http://HOST[:PORT][/PATH][?QUERY]`, and where to connect for it: host (an IPv6 address without its
-    /// brackets) and port. A `#fragment` is left out, as browsers do.
+    /// A GET of `http://HOST[:PORT][/PATH][?QUERY]` or the same with `https`, and where to connect for it: host (an IPv6
+    /// address without its brackets) and port. A `#fragment` is left out, as browsers do. That `https` needs TLS is for
+    /// the caller to see to.
     ///
     /// # Errors
     /// [`Error::Config`] with a sentence that says what is wrong with the URL.
@@ -42,19 +43,20 @@ impl HttpRequest {
         let refuse = |why: &str| Error::Config(format!("'{}' {why}", url.escape_debug()));
         let (scheme, rest) =
             url.split_once("://").ok_or_else(|| refuse("is no URL: write http://HOST[:PORT][/PATH]"))?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => return Err(refuse("needs TLS, which comes in a later version: write http://")),
+        let usual = match scheme.to_ascii_lowercase().as_str() {
+            "http" => 80,
+            "https" => 443,
             _ => return Err(refuse("is no URL of HTTP: write http://HOST[:PORT][/PATH]")),
-        }
+        };
         let target_at = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let (authority, target) = rest.split_at(target_at);
         let (host, port) = authority_of(authority).map_err(refuse)?;
+        let port = port.unwrap_or(usual);
         let target = target.split('#').next().unwrap_or_default();
         let path = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
         check_path(&path)?;
         let bracketed = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-        let named = if port == 80 { bracketed } else { format!("{bracketed}:{port}") };
+        let named = if port == usual { bracketed } else { format!("{bracketed}:{port}") };
         Ok((host.to_owned(), port, HttpRequest::get(&named, &path)))
     }
 
@@ -102,7 +104,7 @@ fn refuse<T>(sentence: String) -> Result<T, Error> {
 }
 
 /// Host and port of `HOST[:PORT]`, or what is wrong with it.
-fn authority_of(authority: &str) -> Result<(&str, u16), &'static str> {
+fn authority_of(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
     if authority.contains('@') {
         return Err("has a user name in it: send it as a header, Authorization: Basic ...");
     }
@@ -123,10 +125,10 @@ fn authority_of(authority: &str) -> Result<(&str, u16), &'static str> {
         return Err("has no host name that could be looked up: letters, digits, - and . make one");
     }
     match port {
-        "" => Ok((host, 80)),
+        "" => Ok((host, None)),
         _ if !port.bytes().all(|byte| byte.is_ascii_digit()) => Err("has no number for its port"),
         _ => match port.parse() {
-            Ok(port @ 1..) => Ok((host, port)),
+            Ok(port @ 1..) => Ok((host, Some(port))),
             _ => Err("has a port that is not between 1 and 65535"),
         },
     }

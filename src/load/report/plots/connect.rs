@@ -14,6 +14,7 @@ const POINTS_MAX: usize = 400;
 pub(super) fn figure(run: &Run) -> Option<Figure> {
     let mut curves = vec![("connect", 0, &run.connect)];
     curves.extend(run.handshake.as_ref().map(|handshake| ("handshake", 1, handshake)));
+    curves.extend(run.handshake_resumed.as_ref().map(|resumed| ("resumed handshake", 2, resumed)));
     curves.retain(|(_, _, distribution)| !distribution.histogram.is_empty());
     if curves.is_empty() {
         return None;

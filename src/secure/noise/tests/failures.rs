@@ -60,6 +60,8 @@ fn keys_that_are_not_allowed_are_named() {
     }
     let choosy = Noise::responder(&keys(2)).check(|_| false);
     assert_eq!(refused(&defaults().0, &choosy).cause, Cause::KeyNotAllowed);
+    let closed = Noise::responder(&keys(2)).allow([]);
+    assert_eq!(refused(&defaults().0, &closed).cause, Cause::KeyNotAllowed);
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod vectors;
 use super::{Cipher, Hash, KeyPair, Noise, NoiseTransformer, Pattern, Wanted};
 use crate::error::Cause;
 use crate::limits::{NOISE_EMPTY_MESSAGES_MAX, NOISE_HANDSHAKE_MESSAGE_BYTES_MAX};
-use crate::secure::{Failure, Opened, Session, Then};
+use crate::secure::{Failure, NoiseSession, Opened, Session, Then};
 use crate::time::Instant;
 
 /// The moment at which everything happens, unless a test is about time.
@@ -56,7 +56,7 @@ impl Side {
         std::mem::take(&mut self.reply)
     }
 
-    fn session(&mut self) -> crate::NoiseSession {
+    fn session(&mut self) -> NoiseSession {
         let mut session = Session::default();
         self.layer.describe(&mut session);
         session.noise.expect("described once, after the handshake")

@@ -3,7 +3,7 @@
 use super::super::records::Alert;
 use super::verify::PinMismatch;
 use crate::error::Cause;
-use crate::secure::Failure;
+use crate::secure::{Failure, Told};
 use rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
 
 /// The failure that an error of a handshake, or of what follows it, stands for.
@@ -24,7 +24,19 @@ pub(super) fn of(error: &Error) -> Failure {
         | Error::Other(_) => Cause::System,
         _ => Cause::ProtocolViolation,
     };
-    Failure::because(cause, error.to_string())
+    Failure::because(cause, words_of(error))
+}
+
+/// What rustls says, but for a mistake that `openssl req -x509` makes for everybody.
+fn words_of(error: &Error) -> String {
+    if let Error::InvalidCertificate(CertificateError::Other(other)) = error
+        && let Some(webpki::Error::CaUsedAsEndEntity) = other.0.downcast_ref()
+    {
+        return "it is marked as that of an authority; `openssl req -x509` wants to be told \
+                `-addext basicConstraints=critical,CA:FALSE`"
+            .to_owned();
+    }
+    error.to_string()
 }
 
 fn of_certificate(error: &CertificateError) -> Cause {
@@ -65,5 +77,10 @@ fn of_alert(alert: AlertDescription) -> Failure {
         AlertDescription::CloseNotify => Cause::HandshakeCut,
         _ => Cause::PeerRefused,
     };
-    Failure::because(cause, format!("the peer sent the alert {}", Alert(alert.into()).name()))
+    let alert = Alert(alert.into());
+    let failure = Failure::because(cause, format!("the peer sent the alert {}", alert.name()));
+    match alert {
+        Alert::CLOSE_NOTIFY => failure,
+        _ => failure.told(Told::ByPeer(alert.label())),
+    }
 }

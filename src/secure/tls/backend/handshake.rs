@@ -9,10 +9,11 @@ use super::client::ClientSide;
 use super::legacy::Legacy;
 use super::schedule::{Schedule, traffic_key};
 use super::server::{ServerSide, take_server_name};
-use super::{failures, hello};
+use super::{alerts, failures, hello};
 use crate::error::Cause;
 use crate::limits::{TLS_HANDSHAKE_BYTES_MAX, TLS_RECORD_BYTES_MAX};
-use crate::secure::{Failure, Shaken, TlsSession};
+use crate::metrics::TlsAlert;
+use crate::secure::{Failure, Shaken, TlsSession, Told};
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
@@ -22,17 +23,18 @@ use std::fmt;
 use std::sync::Arc;
 
 /// Type, version and length, before every record (RFC 8446, section 5.1).
-const HEADER_BYTES: usize = 5;
+pub(super) const HEADER_BYTES: usize = 5;
 
 /// The types of records.
-const ALERT: u8 = 21;
+pub(super) const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
-const APPLICATION_DATA: u8 = 23;
+pub(super) const APPLICATION_DATA: u8 = 23;
 
 /// Alerts that we send where rustls cannot be brought to it (RFC 8446, section 6).
 const RECORD_OVERFLOW: u8 = 22;
 const CERTIFICATE_EXPIRED: u8 = 45;
 const BAD_CERTIFICATE: u8 = 42;
+const PROTOCOL_VERSION: u8 = 70;
 
 /// Steps in which what rustls has to send after an error is taken: a flight and an alert take few.
 const DRAINED_MAX: usize = 64;
@@ -197,8 +199,13 @@ impl Handshake {
                 Ok(None) => break,
                 Err(breach) => return Err(self.give_up(breach, &wire[shaken.consumed..end], reply)),
             };
-            if self.received == 0 {
-                self.may_skip = self.is_server() && hello::offers_early_data(&wire[end..end + record]);
+            if self.received == 0 && self.is_server() {
+                let hello = &wire[end..end + record];
+                if hello::is_older_than_tls12(hello) {
+                    push_alert(reply, PROTOCOL_VERSION);
+                    return Err(Failure::because(Cause::NothingInCommon, "its TLS is older than 1.2"));
+                }
+                self.may_skip = hello::offers_early_data(hello);
             }
             self.received += record;
             let encrypted = wire[end] == APPLICATION_DATA;
@@ -262,7 +269,7 @@ impl Handshake {
             shaken.consumed += discard;
             let asks = asks.map_err(|error| {
                 self.machine.drain(reply);
-                failures::of(&error)
+                alerts::answered(&error, &reply[reply_before..])
             })?;
             self.check_resumption(reply, reply_before)?;
             match asks {
@@ -285,8 +292,9 @@ impl Handshake {
             let failure = failures::of(&error);
             reply.truncate(reply_before);
             let expired = failure.cause == Cause::CertificateExpired;
-            push_alert(reply, if expired { CERTIFICATE_EXPIRED } else { BAD_CERTIFICATE });
-            failure
+            let alert = if expired { CERTIFICATE_EXPIRED } else { BAD_CERTIFICATE };
+            push_alert(reply, alert);
+            failure.told(Told::ByUs(TlsAlert::of_number(alert)))
         })
     }
 
@@ -299,14 +307,16 @@ impl Handshake {
             Breach::LongRecord => "a record longer than TLS allows",
             Breach::LongHandshake => "a handshake longer than it may be",
         };
-        if self.received == 0 {
+        let alert = if self.received == 0 {
             push_alert(reply, RECORD_OVERFLOW);
+            TlsAlert::RecordOverflow
         } else {
             let mut impossible = [window, &[HANDSHAKE, 3, 3, 0xff, 0xff]].concat();
             while let (_, Ok(Asks::Again)) = self.machine.ask(&mut impossible, &mut Sink::none(), reply) {}
             self.machine.drain(reply);
-        }
-        Failure::because(Cause::ProtocolViolation, why)
+            TlsAlert::DecodeError
+        };
+        Failure::because(Cause::ProtocolViolation, why).told(Told::ByUs(alert))
     }
 
     pub(crate) fn is_server(&self) -> bool {

@@ -1,6 +1,6 @@
 //! TLS 1.2 connections, whose records stay with rustls: our record layer is for 1.3 only.
 
-use super::failures;
+use super::alerts;
 use super::handshake::{Asks, Machine, Sink};
 use crate::error::Cause;
 use crate::secure::{Failure, Opened, Then};
@@ -64,7 +64,7 @@ impl Legacy {
         sink: &mut Sink<'_>,
         reply: &mut Vec<u8>,
     ) -> Result<(), Failure> {
-        let mut discarded = 0;
+        let (mut discarded, reply_before) = (0, reply.len());
         loop {
             let (discard, asks) = self.machine.ask(&mut record[discarded..], sink, reply);
             discarded += discard;
@@ -83,7 +83,7 @@ impl Legacy {
                 }
                 Err(error) => {
                     self.machine.drain(reply);
-                    return Err(failures::of(&error));
+                    return Err(alerts::answered(&error, &reply[reply_before..]));
                 }
             }
         }

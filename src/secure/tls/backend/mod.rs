@@ -1,5 +1,6 @@
 //! The one place that names rustls, whose next release replaces the interface used here.
 
+mod alerts;
 mod client;
 mod failures;
 mod handshake;

@@ -1,5 +1,7 @@
 //! Alerts by their numbers and names (RFC 8446, section 6 and appendix B.2).
 
+use crate::metrics::TlsAlert;
+
 /// The description of an alert: what became of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in super::super) struct Alert(pub(in super::super) u8);
@@ -10,7 +12,7 @@ pub(super) const WARNING: u8 = 1;
 pub(super) const FATAL: u8 = 2;
 
 impl Alert {
-    pub(super) const CLOSE_NOTIFY: Alert = Alert(0);
+    pub(in super::super) const CLOSE_NOTIFY: Alert = Alert(0);
     pub(super) const UNEXPECTED_MESSAGE: Alert = Alert(10);
     pub(super) const BAD_RECORD_MAC: Alert = Alert(20);
     pub(super) const RECORD_OVERFLOW: Alert = Alert(22);
@@ -25,6 +27,11 @@ impl Alert {
             Alert::CLOSE_NOTIFY => [WARNING, self.0],
             _ => [FATAL, self.0],
         }
+    }
+
+    /// What counters know it by.
+    pub(in super::super) const fn label(self) -> TlsAlert {
+        TlsAlert::of_number(self.0)
     }
 
     /// Its name in the registry of TLS alerts; those of older versions are among them, as peers still send them.

@@ -103,8 +103,12 @@ impl Play {
 
     fn peer_sends(&mut self, content_type: u8, content: Vec<u8>, padding: usize) {
         self.wire.extend(self.peer.forge(content_type, &content, padding));
-        if content_type == direction::APPLICATION_DATA {
-            self.expected.extend(content);
+        // With the type 0 it is padding, and what stands in front of the zeros is the type.
+        let inner = [content, vec![content_type]].concat();
+        if let Some(at) = inner.iter().rposition(|&byte| byte != 0)
+            && inner[at] == direction::APPLICATION_DATA
+        {
+            self.expected.extend(&inner[..at]);
         }
     }
 

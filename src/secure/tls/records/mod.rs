@@ -4,7 +4,8 @@
 //! Records are opened out of place, one behind the other, so that the content of many is contiguous: each overwrites
 //! the content type and padding of the one before. Sealing reads straight from the caller's slice. Neither allocates,
 //! nor does aws-lc-rs below: what allocates is a new key (a key update), a handshake message that comes in fragments,
-//! and the text of a failure.
+//! and the text of a failure. An idle connection takes 136 bytes here, and 592 for each of its two keys on aws-lc's
+//! heap, whatever the suite.
 //!
 //! The peer is trusted with nothing. What may not come is refused before it is decrypted where its header tells, and
 //! what a peer may repeat without sending data is bounded in [`crate::limits`].
@@ -25,7 +26,7 @@ use self::messages::{Fragment, Message};
 use super::keys::{KeySchedule, TrafficKey};
 use crate::error::Cause;
 use crate::limits;
-use crate::secure::{Failure, Opened, Then};
+use crate::secure::{Failure, Opened, Then, Told};
 
 /// The record of our own key update.
 const KEY_UPDATE_RECORD_BYTES: usize = direction::OVERHEAD_BYTES + messages::KEY_UPDATE_MESSAGE.len();
@@ -218,7 +219,10 @@ impl Records {
                 self.repeats.idle_alert()?;
                 Ok(Step::Internal)
             }
-            other => Err(Breach { alert: None, failure: Failure::because(Cause::PeerRefused, other.name()) }),
+            other => {
+                let failure = Failure::because(Cause::PeerRefused, other.name());
+                Err(Breach { alert: None, failure: failure.told(Told::ByPeer(other.label())) })
+            }
         }
     }
 
@@ -298,24 +302,26 @@ impl Records {
     #[cold]
     fn break_off(&mut self, breach: Breach, reply: &mut Vec<u8>) -> Failure {
         self.broken = Some(breach.failure.cause);
-        if let Some(alert) = breach.alert {
-            self.send_last(alert, reply);
+        match breach.alert {
+            Some(alert) if self.send_last(alert, reply) => breach.failure.told(Told::ByUs(alert.label())),
+            _ => breach.failure,
         }
-        breach.failure
     }
 
-    /// Appends the alert after which we seal nothing, unless one went before.
-    fn send_last(&mut self, alert: Alert, reply: &mut Vec<u8>) {
+    /// Appends the alert after which we seal nothing, unless one went before. Says whether it did.
+    fn send_last(&mut self, alert: Alert, reply: &mut Vec<u8>) -> bool {
         if self.finished {
-            return;
+            return false;
         }
         self.finished = true;
         let before = reply.len();
         reply.resize(before + ALERT_RECORD_BYTES, 0);
         // Without a sequence number there is no way left to tell the peer.
-        if self.sending.seal(direction::ALERT, &alert.message(), &mut reply[before..]).is_err() {
+        let sealed = self.sending.seal(direction::ALERT, &alert.message(), &mut reply[before..]).is_ok();
+        if !sealed {
             reply.truncate(before);
         }
+        sealed
     }
 }
 

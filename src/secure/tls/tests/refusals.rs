@@ -4,6 +4,8 @@ use super::super::{ClientTls, ServerTls};
 use super::rig::{Authority, Cut, End, assert_open, shake, talk};
 use crate::error::Cause;
 use crate::limits::TLS_HANDSHAKE_BYTES_MAX;
+use crate::metrics::{Label, TlsAlert};
+use crate::secure::Told;
 
 /// What each end failed with, and the words of the end that was refused.
 #[track_caller]
@@ -14,6 +16,11 @@ fn assert_refused(client: &ClientTls, name: &str, server: &ServerTls, causes: [C
     assert_eq!(found, causes, "{details:?}");
     let told = details.into_iter().flatten().any(|detail| detail.ends_with(&format!("the alert {alert}")));
     assert!(told, "nobody was told {alert}: {details:?}");
+    // What is counted is what was sent: rustls' encrypted alerts are known by the error only.
+    let label = *TlsAlert::ALL.iter().find(|known| known.name() == alert).unwrap();
+    let counted = [client.failure().told, server.failure().told];
+    let both = [Some(Told::ByUs(label)), Some(Told::ByPeer(label))];
+    assert!(counted == both || counted == [both[1], both[0]], "{counted:?} is not {alert}");
 }
 
 #[test]

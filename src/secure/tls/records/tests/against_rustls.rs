@@ -147,9 +147,9 @@ enum Sealed {
 
 fn sealed() -> impl Strategy<Value = Sealed> {
     prop_oneof![
-        6 => (prop_oneof![Just(0), 1..200usize, 16_380..16_387usize], prop_oneof![9 => Just(0), 1 => 0..300usize])
+        6 => (prop_oneof![Just(0), 1..200usize, 16_380..16_386usize], prop_oneof![9 => Just(0), 1 => 0..300usize])
             .prop_map(|(bytes, padding)| Sealed::Data(bytes, padding)),
-        3 => (0..3u8).prop_map(Sealed::KeyUpdate),
+        3 => prop_oneof![9 => 0..2u8, 1 => Just(2)].prop_map(Sealed::KeyUpdate),
         1 => (1..6usize).prop_map(Sealed::Pieces),
         2 => (1..120usize).prop_map(Sealed::Ticket),
         1 => (0..4u8, prop_oneof![Just(0), Just(90), any::<u8>()]).prop_map(|(level, what)| Sealed::Alert(vec![level, what])),

@@ -20,7 +20,7 @@ fn data_on_both_sides_of_a_key_update_survives_it() {
             wire.extend(peer.seal(b"and after that"));
             let got = us.open(&wire);
             assert_eq!(got.data, b"before, after, and after that");
-            assert_eq!(got.reply, [], "it did not ask");
+            assert_eq!(got.reply, [0_u8; 0], "it did not ask");
             assert_understand_each_other(&mut us, &mut peer);
         }
     }
@@ -65,8 +65,8 @@ fn key_updates_that_cross_on_the_wire_confuse_nobody() {
     let (to_server, to_client) = (client.update_key(1), server.update_key(1));
     let (from_server, from_client) = (server.open(&to_server).reply, client.open(&to_client).reply);
     assert_eq!((from_server.len(), from_client.len()), (KEY_UPDATE_RECORD_BYTES, KEY_UPDATE_RECORD_BYTES));
-    assert_eq!(server.open(&from_client).reply, []);
-    assert_eq!(client.open(&from_server).reply, []);
+    assert_eq!(server.open(&from_client).reply, [0_u8; 0]);
+    assert_eq!(client.open(&from_server).reply, [0_u8; 0]);
     assert_eq!((client.schedule.sending, client.schedule.receiving), (2, 2));
     assert_understand_each_other(&mut client, &mut server);
 }
@@ -135,25 +135,25 @@ fn a_sequence_number_never_wraps() {
         us.records.sending.sequence = u64::MAX;
         assert_eq!(us.try_seal(b"x").unwrap_err().cause, Cause::NonceExhausted);
         assert_eq!(us.try_seal(b"x").unwrap_err().cause, Cause::NonceExhausted);
-        assert_eq!(us.finish(), []);
+        assert_eq!(us.finish(), [0_u8; 0]);
 
         let (mut us, _) = pair(suite);
         us.records.receiving.sequence = u64::MAX;
         let got = us.open(&peer.seal(b"x"));
         assert_eq!(got.then, Next::Failed(Cause::NonceExhausted, String::new()));
-        assert_eq!(peer.try_seal(b"").unwrap(), []);
+        assert_eq!(peer.try_seal(b"").unwrap(), [0_u8; 0]);
 
         let (mut us, mut peer) = pair(suite);
         us.records.sending.sequence = u64::MAX;
         let got = us.open(&peer.forge(direction::HANDSHAKE, &[], 0));
         assert!(matches!(got.then, Next::Failed(Cause::ProtocolViolation, _)));
-        assert_eq!(got.reply, [], "no number is left to tell the peer with");
+        assert_eq!(got.reply, [0_u8; 0], "no number is left to tell the peer with");
 
         let (mut us, mut peer) = pair(suite);
         us.records.sending.sequence = u64::MAX;
         let got = us.open(&peer.update_key(1));
         assert_eq!(got.then, Next::Failed(Cause::NonceExhausted, String::new()));
-        assert_eq!(got.reply, [], "nor to answer it with");
+        assert_eq!(got.reply, [0_u8; 0], "nor to answer it with");
     }
 }
 

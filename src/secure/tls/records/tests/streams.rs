@@ -167,5 +167,5 @@ fn no_key_shows_in_the_debug_output() {
 
 #[test]
 fn an_idle_connection_stays_small() {
-    assert!(size_of::<Records>() <= 160, "{} bytes", size_of::<Records>());
+    assert!(size_of::<Records>() <= 136, "{} bytes", size_of::<Records>());
 }
