@@ -644,8 +644,8 @@ fn count_handshakes(metrics: &CoreMetrics, session: &Session, initiator: bool) {
 #[cfg(all(test, feature = "noise"))]
 mod tests {
     use crate::limits::GONE_SHAKERS_MAX;
-    use crate::secure::noise::Noise;
     use crate::reactor::{Adopt, Config, Event, Io, Reactor, Wait};
+    use crate::secure::noise::Noise;
     use std::io::Write;
     use std::os::unix::net::UnixStream;
 
