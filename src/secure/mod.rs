@@ -110,7 +110,7 @@ macro_rules! each {
     };
 }
 
-#[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(unused_variables))]
+#[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(unused_variables, clippy::ptr_arg))]
 impl Transformer {
     /// Whether it must speak before the peer has: [`Transformer::shake`] is then called with nothing received.
     pub(crate) fn speaks_first(&mut self) -> bool {
