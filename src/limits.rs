@@ -84,6 +84,10 @@ pub const DIRECT_SEND_BYTES_MIN: usize = 4 * KIB;
 /// Plaintext sealed in one go, and written with one call if nothing waits before it: four records of 16 KiB.
 pub(crate) const SEAL_BYTES: usize = 64 * KIB;
 
+/// Plaintext sealed in one go into a queue: three records, which fit a pooled chunk of 64 KiB with what sealing adds.
+/// Four would each take one of 1 MiB.
+pub(crate) const QUEUED_SEAL_BYTES: usize = 48 * KIB;
+
 /// Accepted connections of a reactor that may be shaking hands at once by default; more are reset when they come.
 pub const HANDSHAKES_MAX: usize = 16_384;
 

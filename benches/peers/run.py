@@ -322,7 +322,7 @@ def report(rows, args):
             o.append("| contestant | conn/s | x base | CPU us/conn | x base | user us | sys us | p50 us | p99 us | srv util | gen util | resumed | foreign % | samples |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
         else:
             o.append("| contestant | msg/s | x base | MB/s | CPU us/msg | x base | user us | sys us | p50 us | p99 us | p99.9 us | srv util | gen util | switches/msg | foreign % | samples |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|")
-        order = list(TCP) + list(TLS) + [w for w in s if w not in TCP and w not in TLS]
+        order = dict.fromkeys([*TCP, *TLS, *s])
         for who in [w for w in order if w in s]:
             v = s[who]
             bcpu, brate = med([r["cpu_us"] for r in s.get(base, [])]), med([r["rate"] for r in s.get(base, [])])

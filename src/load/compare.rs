@@ -11,6 +11,7 @@
 use super::crowding::CROWDED_FRACTION;
 use super::protocol::Draw;
 use super::record::{Arrivals, Change, ComparedFigure, Comparison, Interval, Mode, Outcome, Run, Verdict};
+use super::secured;
 use super::units::human_percent;
 use crate::error::Error;
 
@@ -126,23 +127,13 @@ fn refuse_unlike(baseline: &Run, now: &Run) -> Result<(), Error> {
     let pair = |what: &'static str, a: &dyn ToString, b: &dyn ToString| (what, a.to_string(), b.to_string());
     let every = |n: Option<u64>| n.map_or_else(|| "never".into(), |n| n.to_string());
     let mode = |mode: Mode| format!("{mode:?}").to_lowercase();
-    let handshakes = |run: &Run| match &run.security {
-        Some(security) if run.workload.mode == Mode::Handshakes => {
-            if security.resumed_fraction() < 0.5 {
-                "full"
-            } else {
-                "resumed"
-            }
-        }
-        _ => "",
-    };
     let arrivals = |arrivals: Arrivals| format!("{arrivals:?}").to_lowercase();
     let pairs = [
         pair("protocol", &baseline.target.protocol, &now.target.protocol),
         pair("transport", &baseline.target.transport, &now.target.transport),
         pair("target", &kind(baseline), &kind(now)),
         pair("mode", &mode(a.mode), &mode(b.mode)),
-        pair("kind of handshake", &handshakes(baseline), &handshakes(now)),
+        pair("kind of handshake", &secured::kind(baseline), &secured::kind(now)),
         pair("arrivals", &arrivals(a.arrivals), &arrivals(b.arrivals)),
         pair("rate per second", &rate(baseline), &rate(now)),
         pair("connections", &a.connections, &b.connections),
@@ -419,6 +410,7 @@ fn conclude(baseline: &Run, now: &Run, figures: &[ComparedFigure]) -> (Change, S
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
+    use super::super::record::Security;
     use super::*;
     use crate::metrics::HistogramSnapshot;
 
@@ -616,6 +608,18 @@ mod tests {
             let sentence = refusal(change);
             assert!(sentence.contains(words), "{words}: {sentence}");
         }
+        let handshakes = |full, resumed| {
+            let mut run = like.clone();
+            run.workload.mode = Mode::Handshakes;
+            run.security = Some(Security { full, resumed, ..Security::default() });
+            run
+        };
+        assert!(compare(&handshakes(90, 0), &handshakes(80, 2)).is_ok());
+        let sentence = compare(&handshakes(90, 0), &handshakes(4, 80)).unwrap_err().to_string();
+        assert!(
+            sentence.contains("kind of handshake was full in the earlier one and is resumed now"),
+            "{sentence}"
+        );
         let mut elsewhere = like.clone();
         (elsewhere.target.address, elsewhere.workload.seed) = ("127.0.0.1:9".into(), 99);
         assert!(compare(&like, &elsewhere).is_ok(), "another port and another seed are alike enough");

@@ -1,10 +1,25 @@
 //! What the handshakes of one thread agreed on, counted by kind.
 
-use super::record::{Agreed, Security};
+use super::record::{Agreed, Mode, Run, Security};
 use crate::secure::Session;
 
 /// Kinds that are told apart; more count with the last one.
 const KINDS_MAX: usize = 16;
+
+/// What kind of handshakes a run of them measured, `full` or `resumed`, so that the two are not set beside each other;
+/// nothing of other runs.
+pub(super) fn kind(run: &Run) -> &'static str {
+    match &run.security {
+        Some(security) if run.workload.mode == Mode::Handshakes => {
+            if security.resumed_fraction() < 0.5 {
+                "full"
+            } else {
+                "resumed"
+            }
+        }
+        _ => "",
+    }
+}
 
 /// The handshakes so far.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,7 @@ use super::serve::spend;
 use crate::collections::Handle;
 use crate::conn::{State, read_stop};
 use crate::error::{Cause, SendError};
-use crate::limits::{DIRECT_SEND_BYTES_MIN, GONE_SHAKERS_MAX, SEAL_BYTES};
+use crate::limits::{DIRECT_SEND_BYTES_MIN, GONE_SHAKERS_MAX, QUEUED_SEAL_BYTES, SEAL_BYTES};
 use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
 use crate::secure::{Failure, Session, Then, Told};
 use crate::time::{Instant, nanos_of};
@@ -468,7 +468,7 @@ impl Io {
         let mut staged = std::mem::take(&mut secured.staged);
         while !staged.is_empty() {
             let piece = staged.front();
-            let piece = &piece[..piece.len().min(SEAL_BYTES)];
+            let piece = &piece[..piece.len().min(QUEUED_SEAL_BYTES)];
             let len = piece.len();
             if !self.seal_into_queue(handle, piece) {
                 break;
@@ -479,11 +479,14 @@ impl Io {
     }
 
     /// Seals `plain` and offers it to the kernel, if nothing waits before it; what is refused is queued.
-    fn send_sealed(&mut self, handle: Handle, plain: &[u8]) {
-        let mut pieces = plain.chunks(SEAL_BYTES);
-        for piece in pieces.by_ref() {
+    fn send_sealed(&mut self, handle: Handle, mut plain: &[u8]) {
+        while !plain.is_empty() {
             let Some(c) = self.conns.get_mut(handle) else { return };
-            if c.out.is_some() || c.write_credit != u64::MAX {
+            let queued = c.out.is_some() || c.write_credit != u64::MAX;
+            let bytes = plain.len().min(if queued { QUEUED_SEAL_BYTES } else { SEAL_BYTES });
+            let piece;
+            (piece, plain) = plain.split_at(bytes);
+            if queued {
                 if !self.seal_into_queue(handle, piece) {
                     return;
                 }

@@ -4,6 +4,12 @@
 
 mod messages;
 mod queues;
+#[cfg(all(feature = "noise", feature = "tls"))]
+mod records;
+#[cfg(all(feature = "noise", feature = "tls"))]
+#[path = "../rig/security.rs"]
+#[allow(dead_code)]
+mod security;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -35,13 +35,22 @@ impl Handler for Client {
     }
 }
 
+fn allocations(bytes: usize, server: impl FnMut(&mut Io, Event<'_>)) -> usize {
+    allocations_secured(bytes, server, |listen| listen, |connect| connect)
+}
+
 /// Allocations over 1,000 answers of `bytes` each, after 200 that warm everything up.
-fn allocations(bytes: usize, mut server: impl FnMut(&mut Io, Event<'_>)) -> usize {
+pub fn allocations_secured(
+    bytes: usize,
+    mut server: impl FnMut(&mut Io, Event<'_>),
+    listen: impl FnOnce(Listen) -> Listen,
+    connect: impl FnOnce(Connect) -> Connect,
+) -> usize {
     let mut serving = Reactor::new(Config::default()).expect("a reactor");
-    let listener = serving.io().listen(Listen::tcp("127.0.0.1:0")).expect("a listener");
+    let listener = serving.io().listen(listen(Listen::tcp("127.0.0.1:0"))).expect("a listener");
     let address: Address = serving.io().listener_address(listener).cloned().expect("an address");
     let mut asking = Reactor::new(Config::default()).expect("a reactor");
-    asking.io().connect(Connect::to(address)).expect("a connection");
+    asking.io().connect(connect(Connect::to(address))).expect("a connection");
     let mut client = Client { message: vec![7; bytes], missing: 0, answers: 0 };
     let mut until = |answers| {
         allocations_of(|| {

@@ -217,7 +217,9 @@ fn certificates_from_files_are_checked_against_their_authority() {
     load(&server.address, &wrong_name).expect(1).says("FAIL").says("cannot connect").says("name");
     load(&server.address, &tls).expect(1).says("FAIL").says("nobody trusted");
     let wrong_pin = "0".repeat(64);
-    load(&server.address, &[&tls[..], &["--server-pin", &wrong_pin]].concat()).expect(1).says("pin");
+    load(&server.address, &[&tls[..], &["--server-pin", &wrong_pin]].concat())
+        .expect(1)
+        .says("which is not pinned");
     server.end();
 }
 

@@ -427,7 +427,7 @@ impl Swarm {
             });
             self.turn(Wait::For(Duration::from_millis(1)));
             turns += 1;
-            assert!(turns < TURNS_MAX, "bytes are stuck: {:?}", self.stuck());
+            assert!(turns < TURNS_MAX, "bytes are stuck: {:#?}", self.stuck());
         }
         turns = 0;
         while self.nodes.iter().any(|node| !node.live.is_empty()) {
@@ -443,17 +443,32 @@ impl Swarm {
             });
             self.turn(Wait::For(Duration::from_millis(1)));
             turns += 1;
-            assert!(turns < TURNS_MAX, "connections do not end: {:?}", self.stuck());
+            assert!(turns < TURNS_MAX, "connections do not end: {:#?}", self.stuck());
         }
         self.turn(Wait::No);
         self.assert_nothing_left();
     }
 
-    fn stuck(&self) -> Vec<(usize, &usize, String)> {
+    /// Connections that are not even, with what their reactors say of them, and of their memory.
+    fn stuck(&mut self) -> Vec<String> {
         let world = self.world.borrow();
-        let of = |node: &Node, number: usize| format!("{:?}", world.ends[number][node.side]);
-        let all = self.nodes.iter().flat_map(|node| node.numbers.values().map(move |n| (node, n)));
-        all.map(|(node, number)| (node.side, number, of(node, *number))).collect()
+        let mut all = Vec::new();
+        for (reactor, node) in self.reactors.iter_mut().zip(&self.nodes) {
+            let (io, side) = (reactor.io(), node.side);
+            for (&conn, &number) in &node.numbers {
+                let [mine, theirs] = [&world.ends[number][side], &world.ends[number][1 - side]];
+                if !(mine.gone || theirs.gone) && mine.received == theirs.sent && mine.sent == theirs.received
+                {
+                    continue;
+                }
+                let (open, queued, room) = (io.is_open(conn), io.queued(conn), io.room(conn));
+                all.push(format!("{side} {number} open: {open} queued: {queued} room: {room} {mine:?}"));
+            }
+            let figures = io.metrics().figures();
+            let (buffered, stopped) = (figures.buffered_bytes, figures.reads_stopped_by_memory);
+            all.push(format!("{side} buffered: {buffered}, reads stopped: {stopped}"));
+        }
+        all
     }
 
     fn assert_nothing_left(&mut self) {

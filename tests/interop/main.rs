@@ -1,4 +1,4 @@
-//! TLS and Noise with software that none of us wrote: openssl, curl, nginx, redis-cli, and
+//! TLS and Noise with software that none of us wrote: openssl, gnutls, curl, nginx, redis-cli, and
 //! Python's noiseprotocol.
 //!
 //! Where a program is missing its tests say so and pass; where CI is set they fail.
@@ -6,6 +6,7 @@
 mod certificates;
 mod curl;
 mod example;
+mod gnutls;
 mod nginx;
 mod noise;
 mod openssl;

@@ -81,6 +81,20 @@ fn s_client_may_choose_any_suite_and_group() {
     }
 }
 
+/// Padding is zeroes behind the content that only whoever opens a record sees.
+#[test]
+fn s_client_may_pad_and_cut_its_records() {
+    let Some((folder, _, pair)) = openssl::prepared() else { return };
+    let server = listen(&ours::server_tls(&pair));
+    for options in [["-record_padding", "1024"], ["-max_send_frag", "512"], ["-record_padding", "16384"]] {
+        let mut client = openssl::client(&folder, server.address, &options);
+        opened(&server);
+        is_echoed(&mut client, "short");
+        is_echoed(&mut client, &"0123456789".repeat(500));
+        part(&server, client);
+    }
+}
+
 #[test]
 fn s_client_resumes_with_the_ticket_that_it_saved() {
     let Some((folder, _, pair)) = openssl::prepared() else { return };
@@ -206,4 +220,25 @@ fn s_client_that_is_killed_leaves_a_truncated_stream() {
     is_echoed(&mut client, "and that was");
     drop(client);
     assert_eq!(server.closed().cause(), Cause::Truncated);
+}
+
+#[cfg(feature = "tls12")]
+#[test]
+fn s_client_is_served_with_tls_1_2_if_that_was_asked_for() {
+    let Some((folder, _, pair)) = openssl::prepared() else { return };
+    let tls = ServerTls::builder().certificate_files(&pair.cert, &pair.key).tls12().build().expect("a pair");
+    let server = listen(&tls);
+    let saved = folder.file("session");
+    for (session, resumed) in [("-sess_out", false), ("-sess_in", true)] {
+        let mut client = openssl::client(&folder, server.address, &["-tls1_2", session, &saved]);
+        client.says(if resumed { "\nReused, TLSv1.2" } else { "\nNew, TLSv1.2" });
+        let agreed = opened(&server);
+        assert_eq!((agreed.version, agreed.resumed), ("TLS 1.2", resumed));
+        is_echoed(&mut client, "not the newest");
+        part(&server, client);
+    }
+    let mut client = openssl::client(&folder, server.address, &[]);
+    client.says("\nNew, TLSv1.3");
+    assert_eq!(opened(&server).version, "TLS 1.3");
+    part(&server, client);
 }

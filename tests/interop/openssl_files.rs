@@ -1,11 +1,11 @@
-//! Keys and certificates as openssl writes them: every kind of key, in every kind of file, served by us and shown to us.
+//! Keys and certificates as openssl writes them: every kind of key, in every kind of file, served by us and shown to us; pins.
 
 use crate::certificates::Pair;
 use crate::openssl;
 use crate::ours::{self, Client, Server};
 use crate::rig::{Folder, Tool, can_use};
 use windlass::error::Cause;
-use windlass::tls::ServerTls;
+use windlass::tls::{ClientTls, ServerTls};
 use windlass::{Connect, Listen};
 
 /// How openssl is asked for a key, and what the file begins with.
@@ -105,5 +105,37 @@ fn files_that_will_not_do_are_refused_in_words() {
     ] {
         let error = ServerTls::from_pem_files(cert, key).expect_err(words).to_string();
         assert!(error.contains(words), "{error}");
+    }
+}
+
+/// The SHA-256 of a certificate's public key, by the commands that everybody makes pins with.
+fn pin(folder: &Folder, cert: &str) -> [u8; 32] {
+    let (public, der) = (folder.file("public.pem"), folder.file("public.der"));
+    Tool::start("openssl", &["x509", "-in", cert, "-noout", "-pubkey", "-out", &public]).ends_well();
+    Tool::start("openssl", &["pkey", "-pubin", "-in", &public, "-outform", "DER", "-out", &der]).ends_well();
+    let said = Tool::start("openssl", &["dgst", "-sha256", "-r", &der]).ends_well();
+    let byte = |at| u8::from_str_radix(&said[at..at + 2], 16).expect("hex");
+    std::array::from_fn(|place| byte(place * 2))
+}
+
+#[test]
+fn pins_made_with_openssl_are_held_to() {
+    let Some((folder, authority, pair)) = openssl::prepared() else { return };
+    let other = authority.write_server(&folder, "other", &["localhost"]);
+    let (right, wrong) = (pin(&folder, &pair.cert), pin(&folder, &other.cert));
+    let (_server, address) = openssl::server(&pair, &[]);
+    let added = |pin| ours::client_tls(&folder).pin_sha256(pin).build().expect("an authority");
+    for (tls, name, outcome) in [
+        (added(right), "localhost", None),
+        (added(wrong), "localhost", Some(Cause::KeyNotAllowed)),
+        (added(right), "example.org", Some(Cause::CertificateName)),
+        (ClientTls::pin_only([right]).expect("a pin"), "example.org", None),
+        (ClientTls::pin_only([wrong]).expect("a pin"), "localhost", Some(Cause::KeyNotAllowed)),
+    ] {
+        let mut client = Client::connect(Connect::to(address).tls(&tls, name));
+        match outcome {
+            None => drop(client.opened()),
+            Some(cause) => assert_eq!(client.closed().cause(), cause),
+        }
     }
 }

@@ -84,6 +84,25 @@ fn s_server_may_choose_any_suite_and_group() {
 }
 
 #[test]
+fn s_server_may_pad_and_cut_its_records_and_give_no_or_many_tickets() {
+    let Some((folder, _, pair)) = openssl::prepared() else { return };
+    let tls = ours::client_tls(&folder).build().expect("an authority");
+    let ways = [
+        ["-record_padding", "1024"],
+        ["-max_send_frag", "512"],
+        ["-num_tickets", "0"],
+        ["-num_tickets", "20"],
+    ];
+    for way in ways {
+        let (mut server, address) = openssl::server(&pair, &way);
+        let mut client = connect(&tls, address);
+        talk(&mut server, &mut client, &format!("{way:?} short"));
+        talk(&mut server, &mut client, &format!("{way:?} {}", "0123456789".repeat(300)));
+        assert_eq!(client.close().cause(), Cause::Closed, "{way:?}");
+    }
+}
+
+#[test]
 fn s_server_lets_us_resume_with_its_tickets() {
     let Some((folder, _, pair)) = openssl::prepared() else { return };
     let (mut server, address) = openssl::server(&pair, &[]);
@@ -165,4 +184,19 @@ fn s_server_without_tls_1_3_is_refused() {
     let tls = ours::client_tls(&folder).build().expect("an authority");
     let (server, address) = openssl::server(&pair, &["-tls1_2"]);
     is_refused(server, connect(&tls, address), "unsupported protocol", Cause::NothingInCommon);
+}
+
+#[cfg(feature = "tls12")]
+#[test]
+fn s_server_of_tls_1_2_is_taken_if_that_was_asked_for() {
+    let Some((folder, _, pair)) = openssl::prepared() else { return };
+    let tls = ours::client_tls(&folder).tls12().build().expect("an authority");
+    let (mut server, address) = openssl::server(&pair, &["-tls1_2"]);
+    for resumed in [false, true] {
+        let mut client = connect(&tls, address);
+        let agreed = opened(&mut client);
+        assert_eq!((agreed.version, agreed.resumed), ("TLS 1.2", resumed));
+        talk(&mut server, &mut client, &format!("resumed: {resumed}"));
+        assert_eq!(client.close().cause(), Cause::Closed);
+    }
 }

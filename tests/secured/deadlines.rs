@@ -6,7 +6,7 @@ use crate::security::keys;
 use std::time::Duration;
 use windlass::metrics::Refusal;
 use windlass::noise::Noise;
-use windlass::{Cause, Config, Connect, Event, Io, Options};
+use windlass::{Cause, Config, Connect, Event, Options};
 
 fn config(change: impl FnOnce(&mut Options)) -> Config {
     Config::with(|config| change(&mut config.options))
@@ -161,6 +161,8 @@ fn partial_records_that_use_up_the_memory_end_by_the_read_timeout_also_with_more
     let mut config = config(|options| {
         options.timeouts.read = Some(Duration::from_millis(50));
         options.timeouts.keep_alive = None;
+        // These peers never close.
+        options.timeouts.drain = Some(Duration::from_millis(20));
     });
     config.buffer_bytes_max = 2 << 20;
     let mut host = Host::new(Kind::Tls, config);

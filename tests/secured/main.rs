@@ -3,10 +3,14 @@
 mod damage;
 mod deadlines;
 mod face;
+mod flow;
 mod half_close;
+mod hosting;
 mod metrics;
 mod opening;
 mod peers;
 mod rig;
 #[path = "../rig/security.rs"]
 mod security;
+mod sending;
+mod storms;

@@ -1,6 +1,6 @@
 //! Peers that are no windlass: bytes over a socket, rustls over one, hand-made records, and somebody in the middle.
 
-use crate::security::{authority, server_tls};
+use crate::security::authority;
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -13,9 +13,6 @@ use std::sync::Arc;
 pub const ALERT: u8 = 21;
 pub const HANDSHAKE: u8 = 22;
 pub const APPLICATION_DATA: u8 = 23;
-
-/// Alerts (RFC 8446, section 6).
-pub const CLOSE_NOTIFY: u8 = 0;
 
 /// How a stream ended, as its reader sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -27,7 +27,7 @@ use windlass::metrics::Figures;
 use windlass::{Cause, Config, Conn, Connect, Event, Io, Listen, Options, Reactor, Session, Wait};
 
 /// Turns of both reactors after which a test gives up.
-const TURNS_MAX: usize = 4000;
+const TURNS_MAX: usize = 40_000;
 
 /// One side: what its handler saw.
 #[derive(Default, Debug)]

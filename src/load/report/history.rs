@@ -10,6 +10,7 @@ use super::plots::{Figure, Plot, Table};
 use super::scale::Scale;
 use super::units::{bytes, count, percent, rate, time, utc};
 use crate::load::record::{Outcome, Run, Verdict, Workload};
+use crate::load::secured;
 
 /// Points that carry a mark; longer trends are lines.
 const EACH_MARKED_MAX: usize = 60;
@@ -144,7 +145,8 @@ fn key(run: &Run) -> String {
         (workload.rate_per_s, workload.rate_to_per_s) = (None, None);
     }
     let (processors, model) = (run.host.processors, &run.host.processor_model);
-    let kind = (&target.protocol, &target.transport, target.embedded, run.search.is_some());
+    let handshakes = secured::kind(run);
+    let kind = (&target.protocol, &target.transport, handshakes, target.embedded, run.search.is_some());
     format!("{kind:?} {place:?} {workload:?} {processors} {model:?}")
 }
 

@@ -49,7 +49,11 @@ pub(super) fn heading(run: &Run) -> String {
         (false, true) => &target.address,
         (false, false) => &target.named,
     };
-    format!("Latency of {} over {}, {place}", target.protocol, target.transport)
+    let how = match run.workload.mode {
+        Mode::Messages => "",
+        Mode::Handshakes => " on new connections",
+    };
+    format!("Latency of {}{how} over {}, {place}", target.protocol, target.transport)
 }
 
 fn lead(run: &Run) -> String {

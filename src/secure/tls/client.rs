@@ -55,7 +55,9 @@ impl ClientTls {
     /// Everything that can be chosen.
     pub fn builder() -> ClientTlsBuilder {
         ClientTlsBuilder {
-            trust: Trust::Roots { platform: false, own: Vec::new() },
+            platform_roots: false,
+            roots: Vec::new(),
+            pins_alone: false,
             pins: Vec::new(),
             crls: Vec::new(),
             identity: None,
@@ -75,20 +77,14 @@ impl ClientTls {
     }
 }
 
-/// What a server's certificate is judged by.
-#[derive(Clone, Debug)]
-pub(super) enum Trust {
-    /// A chain to a root, for the right name.
-    Roots { platform: bool, own: Vec<Pem> },
-    /// Its key.
-    PinsAlone,
-}
-
 /// What a [`ClientTls`] is made of.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is read before build"]
 pub struct ClientTlsBuilder {
-    pub(super) trust: Trust,
+    pub(super) platform_roots: bool,
+    pub(super) roots: Vec<Pem>,
+    /// No chain is checked.
+    pub(super) pins_alone: bool,
     pub(super) pins: Vec<Pin>,
     pub(super) crls: Vec<Pem>,
     pub(super) identity: Option<(Pem, Pem)>,
@@ -100,9 +96,7 @@ pub struct ClientTlsBuilder {
 impl ClientTlsBuilder {
     /// Trusts the roots that this machine trusts.
     pub fn platform_roots(mut self) -> Self {
-        if let Trust::Roots { platform, .. } = &mut self.trust {
-            *platform = true;
-        }
+        self.platform_roots = true;
         self
     }
 
@@ -117,9 +111,7 @@ impl ClientTlsBuilder {
     }
 
     fn root(mut self, source: Pem) -> Self {
-        if let Trust::Roots { own, .. } = &mut self.trust {
-            own.push(source);
-        }
+        self.roots.push(source);
         self
     }
 
@@ -145,11 +137,11 @@ impl ClientTlsBuilder {
         self
     }
 
-    /// **Trusts these keys and nothing else**, as [`ClientTls::pin_only`] does, with the rest still to be chosen. Roots
-    /// and revocation lists given are then not looked at.
+    /// **Trusts these keys and nothing else**, as [`ClientTls::pin_only`] does, with the rest still to be chosen. Not
+    /// to be had together with roots or revocation lists, which would not be looked at.
     pub fn pin_only(mut self, pins: impl IntoIterator<Item = [u8; 32]>) -> Self {
-        self.trust = Trust::PinsAlone;
-        self.pins = pins.into_iter().collect();
+        self.pins_alone = true;
+        self.pins.extend(pins);
         self
     }
 
@@ -177,7 +169,8 @@ impl ClientTlsBuilder {
         self
     }
 
-    /// Serves for servers that have nothing newer than TLS 1.2 as well.
+    /// Makes do with TLS 1.2 where a server has nothing newer. Such connections cost more CPU and memory: their records
+    /// go through rustls instead of our own record layer.
     #[cfg(feature = "tls12")]
     pub fn tls12(mut self) -> Self {
         self.tls12 = true;
@@ -188,18 +181,19 @@ impl ClientTlsBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] with the path if a file cannot be read. [`Error::Config`] if nobody is trusted, a file is not
-    /// PEM or holds nothing of its kind, or the key does not belong to the certificate.
+    /// [`Error::Io`] with the path if a file cannot be read. [`Error::Config`] if nobody is trusted, if roots are given
+    /// beside [`pin_only`](Self::pin_only), if a file is not PEM or holds nothing of its kind, or if the key does not
+    /// belong to the certificate.
     pub fn build(self) -> Result<ClientTls, Error> {
-        let nobody = match &self.trust {
-            Trust::Roots { platform, own } => !platform && own.is_empty(),
-            Trust::PinsAlone => self.pins.is_empty(),
-        };
-        if nobody {
-            return Err(Error::Config(
-                "a TLS client must trust somebody: give platform_roots, roots_file, or pins to pin_only"
-                    .to_owned(),
-            ));
+        let rooted = self.platform_roots || !self.roots.is_empty();
+        let wrong = |what: &str| Err(Error::Config(what.to_owned()));
+        if self.pins_alone && (rooted || !self.crls.is_empty()) {
+            return wrong("pin_only checks no chain: take roots and lists away, or pin with pin_sha256");
+        }
+        if !rooted && (!self.pins_alone || self.pins.is_empty()) {
+            return wrong(
+                "a TLS client must trust somebody: give platform_roots, roots_file, or pins to pin_only",
+            );
         }
         check_alpn(&self.alpn)?;
         Ok(ClientTls { side: Arc::new(ClientSide::build(&self)?) })

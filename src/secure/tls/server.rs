@@ -231,7 +231,8 @@ impl ServerTlsBuilder {
         self
     }
 
-    /// Adds roots that client certificates may come from, from a file in PEM.
+    /// Adds roots that client certificates may come from, from a file in PEM. Clients are then asked for one; whether
+    /// they must have one is for [`require_client_certificates`](Self::require_client_certificates) to say.
     pub fn client_roots_file(mut self, path: impl AsRef<Path>) -> Self {
         self.clients().roots.push(Pem::file(path));
         self
@@ -280,7 +281,8 @@ impl ServerTlsBuilder {
     /// **Such data can be replayed** by whoever recorded it, to another server that shares the name. This server
     /// takes it once: its tickets are keys into a store of
     /// [`TLS_EARLY_SESSIONS_MAX`](crate::limits::TLS_EARLY_SESSIONS_MAX) sessions that gives each out once. The store
-    /// is in this process, and with it all sessions end when the process does.
+    /// is in this process, and with it all sessions end when the process does. Where sessions are not resumed, as
+    /// with client certificates by default, there is no early data either.
     pub fn early_data(mut self, bytes_max: u32) -> Self {
         self.early_bytes_max = Some(bytes_max);
         self

@@ -1,6 +1,6 @@
 //! A client's configuration in rustls' terms.
 
-use super::super::client::{ClientTlsBuilder, Trust};
+use super::super::client::ClientTlsBuilder;
 use super::super::sessions::Sessions;
 use super::sessions::{Origin, Store};
 use super::verify::Verifier;
@@ -90,16 +90,14 @@ fn verifier(
     builder: &ClientTlsBuilder,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-    let chain: Option<Arc<dyn ServerCertVerifier>> = match &builder.trust {
-        Trust::PinsAlone => None,
-        Trust::Roots { platform, own } => {
-            let mut roots = pem::roots(own)?;
-            if *platform {
-                add_platform_roots(&mut roots)?;
-            }
-            Some(chain_verifier(builder, roots, provider)?)
+    let mut chain: Option<Arc<dyn ServerCertVerifier>> = None;
+    if !builder.pins_alone {
+        let mut roots = pem::roots(&builder.roots)?;
+        if builder.platform_roots {
+            add_platform_roots(&mut roots)?;
         }
-    };
+        chain = Some(chain_verifier(builder, roots, provider)?);
+    }
     Ok(Arc::new(Verifier {
         chain,
         pins: builder.pins.clone(),

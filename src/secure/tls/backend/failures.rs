@@ -27,16 +27,18 @@ pub(super) fn of(error: &Error) -> Failure {
     Failure::because(cause, words_of(error))
 }
 
-/// What rustls says, but for a mistake that `openssl req -x509` makes for everybody.
+/// What rustls says, but for a mistake that `openssl req -x509` makes for everybody, and for verifiers that speak for
+/// themselves, whose words rustls would show as code.
 fn words_of(error: &Error) -> String {
-    if let Error::InvalidCertificate(CertificateError::Other(other)) = error
-        && let Some(webpki::Error::CaUsedAsEndEntity) = other.0.downcast_ref()
-    {
-        return "it is marked as that of an authority; `openssl req -x509` wants to be told \
-                `-addext basicConstraints=critical,CA:FALSE`"
-            .to_owned();
+    let Error::InvalidCertificate(CertificateError::Other(other)) = error else { return error.to_string() };
+    match other.0.downcast_ref() {
+        Some(webpki::Error::CaUsedAsEndEntity) => {
+            "it is marked as that of an authority; `openssl req -x509` wants to be told \
+             `-addext basicConstraints=critical,CA:FALSE`"
+                .to_owned()
+        }
+        _ => other.to_string(),
     }
-    error.to_string()
 }
 
 fn of_certificate(error: &CertificateError) -> Cause {

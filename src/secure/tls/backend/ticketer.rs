@@ -79,3 +79,33 @@ impl std::fmt::Debug for Sealer {
         f.write_str("Sealer")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_read_by_its_own_key_and_unaltered_only() {
+        let (mine, other) = (Sealer::new().unwrap(), Sealer::new().unwrap());
+        let ticket = mine.encrypt(b"a session").unwrap();
+        assert_eq!(mine.decrypt(&ticket).as_deref(), Some(&b"a session"[..]));
+        assert_eq!(other.decrypt(&ticket), None);
+        assert_ne!(mine.encrypt(b"a session").unwrap(), ticket, "nonces differ");
+        for place in 0..ticket.len() {
+            let mut altered = ticket.clone();
+            altered[place] ^= 1;
+            assert_eq!(mine.decrypt(&altered), None, "byte {place}");
+            assert_eq!(mine.decrypt(&ticket[..place]), None, "cut at {place}");
+        }
+    }
+
+    #[test]
+    fn a_rotating_ticketer_promises_the_lifetime_it_was_given() {
+        for lifetime_s in [2, 3600, 12 * 60 * 60] {
+            let ticketer = rotating(lifetime_s).unwrap();
+            assert_eq!((ticketer.enabled(), ticketer.lifetime()), (true, lifetime_s));
+            let ticket = ticketer.encrypt(b"a session").unwrap();
+            assert_eq!(ticketer.decrypt(&ticket).as_deref(), Some(&b"a session"[..]));
+        }
+    }
+}

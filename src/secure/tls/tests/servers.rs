@@ -245,6 +245,8 @@ fn what_cannot_be_a_configuration_is_refused_with_a_remedy() {
     let client = ClientTls::builder().build().unwrap_err().to_string();
     assert!(client.contains("must trust somebody"), "{client}");
     assert!(ClientTls::pin_only([]).is_err());
+    let both = ClientTls::builder().pin_only([leaf.pin]).roots_pem(authority.pem()).build();
+    assert!(both.unwrap_err().to_string().contains("checks no chain"));
     for name in ["", "exa mple.com", "example.com:443", "-"] {
         let error = Wanted::client(&authority.client(), name).unwrap_err().to_string();
         assert!(error.contains("is no name for TLS"), "{error}");
