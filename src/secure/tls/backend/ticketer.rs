@@ -1,5 +1,6 @@
 //! Session tickets that a server can forget: sealed under keys that rotate and are written nowhere.
 
+use super::sessions::now_s;
 use crate::error::Error;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
@@ -15,7 +16,44 @@ const NAME_BYTES: usize = 16;
 pub(super) fn rotating(lifetime_s: u32) -> Result<Arc<dyn ProducesTickets>, Error> {
     let rotator = TicketRotator::new((lifetime_s / 2).max(1), || Ok(Box::new(Sealer::new()?)));
     let rotator = rotator.map_err(|error| Error::Config(format!("no key for session tickets: {error}")))?;
-    Ok(Arc::new(rotator))
+    Ok(Arc::new(Dated(rotator)))
+}
+
+/// Tickets with the time of their sealing in them. Keys rotate only when they are used, so that on a server that nobody
+/// visited for days the last key would still open its old tickets.
+#[derive(Debug)]
+struct Dated(TicketRotator);
+
+impl Dated {
+    fn encrypt_at(&self, plain: &[u8], now_s: u64) -> Option<Vec<u8>> {
+        let dated = zeroize::Zeroizing::new([&now_s.to_be_bytes()[..], plain].concat());
+        self.0.encrypt(&dated)
+    }
+
+    fn decrypt_at(&self, ticket: &[u8], now_s: u64) -> Option<Vec<u8>> {
+        let dated = zeroize::Zeroizing::new(self.0.decrypt(ticket)?);
+        let (sealed_at, plain) = dated.split_first_chunk()?;
+        let age_s = now_s.saturating_sub(u64::from_be_bytes(*sealed_at));
+        (age_s <= u64::from(self.lifetime())).then(|| plain.to_vec())
+    }
+}
+
+impl ProducesTickets for Dated {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        self.0.lifetime()
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        self.encrypt_at(plain, now_s())
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        self.decrypt_at(ticket, now_s())
+    }
 }
 
 /// One key. Nonces are random: at the 2^32 tickets that AES-GCM allows with these, twelve hours would need a
@@ -97,6 +135,14 @@ mod tests {
             assert_eq!(mine.decrypt(&altered), None, "byte {place}");
             assert_eq!(mine.decrypt(&ticket[..place]), None, "cut at {place}");
         }
+    }
+
+    #[test]
+    fn a_ticket_is_not_read_beyond_its_lifetime_also_where_its_key_was_kept() {
+        let ticketer = Dated(TicketRotator::new(3600, || Ok(Box::new(Sealer::new()?))).unwrap());
+        let ticket = ticketer.encrypt_at(b"a session", 1_000).unwrap();
+        assert_eq!(ticketer.decrypt_at(&ticket, 1_000 + 7200).as_deref(), Some(&b"a session"[..]));
+        assert_eq!(ticketer.decrypt_at(&ticket, 1_001 + 7200), None);
     }
 
     #[test]
