@@ -261,7 +261,8 @@ impl Node {
         if world.random.one_in(4) && !world.quiet {
             let keep = world.random.below(bytes.len().min(3000) + 1);
             let want = keep + 1 + if world.random.one_in(2) { world.random.below(50) } else { 0 };
-            if io.keep_until(conn, keep, want).is_ok() && keep > 0 {
+            // Also a wish for more without a tail holds back what is less.
+            if io.keep_until(conn, keep, want).is_ok() && want > 1 {
                 (mine.kept, mine.want) = (keep, want);
             }
         }
@@ -369,6 +370,7 @@ fn random_config(random: &mut Random, side: usize) -> Config {
     config.budgets.accepts = random.pick(&[1, 64]);
     config.budgets.receive_bytes = random.pick(&[100, 5_000, 256 * 1024]);
     config.budgets.notices = random.pick(&[1, 1024]);
+    config.budgets.handshakes = random.pick(&[1, 5]);
     config.budgets.deadlines = random.pick(&[1, 512]);
     if side == SERVER {
         config.buffer_bytes_max = random.pick(&[2 << 20, 256 << 20]);

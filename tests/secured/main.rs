@@ -2,6 +2,7 @@
 
 mod damage;
 mod deadlines;
+mod early;
 mod face;
 mod flow;
 mod half_close;

@@ -1,7 +1,7 @@
 //! What holds before, at and right after `Opened`.
 
-use crate::peers::{TlsPeer, rustls_client};
-use crate::rig::{ALL, Host, Kind, Pair, Side, echo, ignore, pattern};
+use crate::peers::{Middle, TlsPeer, rustls_client};
+use crate::rig::{ALL, Host, Kind, Pair, SECURED, Side, echo, ignore, pattern};
 use crate::security::{authority, keys};
 use std::time::Duration;
 use windlass::buffer::Watermarks;
@@ -293,6 +293,59 @@ fn whatever_a_handler_does_within_an_event_events_keep_their_order_and_nothing_i
                 }
                 host.assert_nothing_left();
             }
+        }
+    }
+}
+
+#[test]
+fn data_in_the_segment_of_the_last_message_is_delivered_through_all_layers() {
+    for kind in SECURED {
+        for (data, finish, pause) in
+            [(70_000, false, true), (70_000, true, true), (10, true, false), (0, true, false)]
+        {
+            let half_close = |config: &mut Config| config.options.half_close = true;
+            let mut pair = Pair::listening(|listen| kind.listen(listen), Config::with(half_close));
+            let mut middle = Middle::before(pair.address);
+            pair.address = middle.address();
+            let conn = pair.connect(kind);
+            // The client opens with its last message, which the middle holds back.
+            pair.until("the client opens", ignore, ignore, |pair| {
+                if pair.c.opened.is_empty() {
+                    middle.pump();
+                }
+                !pair.c.opened.is_empty()
+            });
+            pair.client.io().send(conn, &pattern(data)).unwrap();
+            if finish {
+                pair.client.io().finish(conn).unwrap();
+            }
+            (0..5).for_each(|_| pair.turn(&mut ignore, &mut ignore));
+            let mut pausing = |io: &mut Io, event: Event<'_>| {
+                if let Event::Opened { conn, .. } = event
+                    && pause
+                {
+                    io.pause(conn).unwrap();
+                }
+            };
+            let what = format!("{kind:?} {data} {finish} {pause}");
+            pair.until(&what, &mut pausing, ignore, |pair| {
+                middle.pump();
+                !pair.s.opened.is_empty()
+            });
+            if pause {
+                (0..10).for_each(|_| {
+                    middle.pump();
+                    pair.turn(&mut ignore, &mut ignore);
+                });
+                assert_eq!(pair.s.words, ["accepted", "opened"], "{what}");
+                let conn = pair.s.opened[0];
+                pair.server.io().resume(conn).unwrap();
+            }
+            pair.until(&what, ignore, ignore, |pair| {
+                middle.pump();
+                pair.s.received.len() == data && pair.s.finished == usize::from(finish)
+            });
+            assert!(pair.s.received == pattern(data), "{what}");
         }
     }
 }

@@ -27,7 +27,7 @@ pub fn next(run: &Run, said: &Said<'_>) -> Option<String> {
     let closed = run.workload.arrivals == Arrivals::Closed;
     let (addition, purpose) = match run.generator.verdict {
         Verdict::Untrustworthy if run.search.is_some() || run.generator.busy_fraction < BUSY_MIN => {
-            let force = if said.saved { " --force" } else { "" };
+            let force = if said.saved && !said.command.contains(" --force") { " --force" } else { "" };
             return Some(format!("{}{force}   again, while nothing else needs the processors", said.command));
         }
         Verdict::Untrustworthy if !closed => {
