@@ -37,6 +37,10 @@
 //!   are freed. What snow copies during a handshake is not: its chaining keys, the pre-shared keys and the
 //!   outcomes of key agreements.
 
+#[cfg(any(test, fuzzing))]
+mod ends;
+#[cfg(any(test, fuzzing))]
+mod fuzz;
 mod keys;
 mod pattern;
 mod resolver;
@@ -468,4 +472,11 @@ impl Plan {
             Role::Responder => builder.build_responder(),
         }
     }
+}
+
+/// The fuzz target of the Noise layer: `fuzz_target!(|data: &[u8]| windlass::noise::fuzz_sessions(data))`. It exists only
+/// in builds with `--cfg fuzzing`, which fuzzers set; as a randomised test it runs with the others.
+#[cfg(fuzzing)]
+pub fn fuzz_sessions(data: &[u8]) {
+    fuzz::fuzz(data);
 }

@@ -94,13 +94,14 @@ pub struct ClientTlsBuilder {
 }
 
 impl ClientTlsBuilder {
-    /// Trusts the roots that this machine trusts.
+    /// Trusts the roots that this machine trusts, beside others given. Without any given that is the default.
     pub fn platform_roots(mut self) -> Self {
         self.platform_roots = true;
         self
     }
 
-    /// Trusts the roots in a file in PEM, beside others given.
+    /// Trusts the roots in a file in PEM, beside others given; no longer those of the machine, unless
+    /// [`platform_roots`](Self::platform_roots) says so.
     pub fn roots_file(self, path: impl AsRef<Path>) -> Self {
         self.root(Pem::file(path))
     }
@@ -181,20 +182,19 @@ impl ClientTlsBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] with the path if a file cannot be read. [`Error::Config`] if nobody is trusted, if roots are given
-    /// beside [`pin_only`](Self::pin_only), if a file is not PEM or holds nothing of its kind, or if the key does not
-    /// belong to the certificate.
-    pub fn build(self) -> Result<ClientTls, Error> {
+    /// [`Error::Io`] with the path if a file cannot be read. [`Error::Config`] if nobody is trusted (the machine has no
+    /// roots, or there are no pins to trust alone), if roots are given beside [`pin_only`](Self::pin_only), if a file
+    /// is not PEM or holds nothing of its kind, or if the key does not belong to the certificate.
+    pub fn build(mut self) -> Result<ClientTls, Error> {
         let rooted = self.platform_roots || !self.roots.is_empty();
         let wrong = |what: &str| Err(Error::Config(what.to_owned()));
         if self.pins_alone && (rooted || !self.crls.is_empty()) {
             return wrong("pin_only checks no chain: take roots and lists away, or pin with pin_sha256");
         }
-        if !rooted && (!self.pins_alone || self.pins.is_empty()) {
-            return wrong(
-                "a TLS client must trust somebody: give platform_roots, roots_file, or pins to pin_only",
-            );
+        if self.pins_alone && self.pins.is_empty() {
+            return wrong("a TLS client must trust somebody: pin_only was given no pins");
         }
+        self.platform_roots |= !rooted && !self.pins_alone;
         check_alpn(&self.alpn)?;
         Ok(ClientTls { side: Arc::new(ClientSide::build(&self)?) })
     }

@@ -278,7 +278,7 @@ impl ServerTlsBuilder {
     /// Takes up to `bytes_max` bytes of early data from a client that resumes its session, before the handshake ends:
     /// see [`Event::EarlyData`](crate::Event::EarlyData).
     ///
-    /// **Such data can be replayed** by whoever recorded it, to another server that shares the name. This server
+    /// **Such data can be replayed**: a client, or who forces it to try again, may send it twice. This server
     /// takes it once: its tickets are keys into a store of
     /// [`TLS_EARLY_SESSIONS_MAX`](crate::limits::TLS_EARLY_SESSIONS_MAX) sessions that gives each out once. The store
     /// is in this process, and with it all sessions end when the process does. Where sessions are not resumed, as

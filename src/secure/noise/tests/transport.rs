@@ -1,5 +1,6 @@
 //! Messages after the handshake: their sizes, changes of keys, floods, and whatever a peer may send instead.
 
+use super::super::fuzz;
 use super::*;
 use proptest::prelude::*;
 use snow::TransportState;
@@ -202,40 +203,8 @@ proptest! {
     }
 }
 
-/// Feeds both sides what `script` says: good messages, damaged ones, and bytes from nowhere. Nothing may panic,
-/// and nothing may come out that was not sealed.
-fn survive(script: &[u8], patterns: &[(Noise, Noise)]) {
-    let Some((choice, steps)) = script.split_first() else { return };
-    let (initiator, responder) = &patterns[usize::from(*choice) % patterns.len()];
-    let (mut a, mut b) = (Side::connecting(initiator), Side::accepting(responder));
-    a.begin().expect("it speaks");
-    for step in steps.chunks(4) {
-        let &[kind, from, to, value] = step else { return };
-        if kind & 1 == 0 {
-            (a, b) = (b, a);
-        }
-        let mut bytes =
-            if a.done && b.done { a.seal(&step.repeat(1 + usize::from(value))) } else { a.said() };
-        let intact = kind & 0b110 != 0;
-        if !intact {
-            let from = usize::from(from) % (bytes.len() + 1);
-            bytes.splice(from.., step.iter().copied().cycle().take(usize::from(to)));
-        }
-        if b.done {
-            let (plain, failure) = b.open(&bytes);
-            assert!(plain.iter().all(|byte| steps.contains(byte)), "only what was sealed");
-            if failure.is_some() {
-                return;
-            }
-        } else if b.hear(&bytes).is_err() {
-            return;
-        }
-    }
-}
-
 #[test]
 fn whatever_comes_nothing_panics() {
-    let patterns: Vec<_> = all_patterns().into_iter().take(6).collect();
     let seed = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), "noise");
     println!("seed {seed}");
     // SplitMix64 (Steele, Lea and Flood 2014).
@@ -250,6 +219,6 @@ fn whatever_comes_nothing_panics() {
     for _ in 0..2_000 {
         let length = 1 + 4 * (random() % 16);
         let script: Vec<u8> = (0..length).map(|_| random().to_le_bytes()[0]).collect();
-        survive(&script, &patterns);
+        fuzz::fuzz(&script);
     }
 }
