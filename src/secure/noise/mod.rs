@@ -38,6 +38,7 @@
 //!   outcomes of key agreements.
 
 #[cfg(any(test, fuzzing))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the fuzz target needs only some of it"))]
 mod ends;
 #[cfg(any(test, fuzzing))]
 mod fuzz;
