@@ -17,8 +17,8 @@ pub struct Config {
     pub admission: Admission,
     /// How to wait when there is nothing to do.
     pub idle: Idle,
-    /// Bytes over all outbound queues and kept tails together: at 80 % reading stops, at 100 % `send`
-    /// answers `Full`. Default 256 MiB.
+    /// Bytes over all outbound queues, kept tails and unfinished records together: at 80 % reading stops, at 100 %
+    /// `send` answers `Full` and a handshake that holds part of a message ends. Default 256 MiB.
     pub buffer_bytes_max: usize,
     /// Size of the receive buffer, and so of the largest read. Shared by the reactors of a thread. Default
     /// 256 KiB.

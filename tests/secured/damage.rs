@@ -7,6 +7,8 @@ use crate::peers::{
 use crate::rig::{Host, Kind, Pair, SECURED, Side, echo, ignore, pattern};
 use crate::security::keys;
 use rustls::AlertDescription;
+use std::io::Write;
+use std::time::Duration;
 use windlass::noise::{Noise, Pattern};
 use windlass::{Cause, Config, Connect, Listen};
 
@@ -563,4 +565,54 @@ fn a_hello_altered_on_the_way_to_lower_versions_fails_on_both_ends() {
         (Some(Cause::NothingInCommon), Some(Cause::NothingInCommon))
     );
     assert!(pair.s.opened.is_empty() && pair.c.opened.is_empty());
+}
+
+#[test]
+fn what_failed_first_is_the_cause_also_if_the_peer_never_takes_the_alert() {
+    for reset in [false, true] {
+        let mut config = Config::default();
+        config.options.timeouts.drain = Some(Duration::from_millis(if reset { 600_000 } else { 20 }));
+        config.options.socket.send_buffer_bytes = Some(16 * 1024);
+        config.options.self_throttle = false;
+        let mut host = Host::new(Kind::Tls, config);
+        let mut peer = TlsPeer::connect(host.address);
+        host.until("open", ignore, |host| {
+            peer.pump();
+            !host.seen.opened.is_empty()
+        });
+        // More than the kernel takes, so that the alert waits behind it.
+        let conn = host.seen.opened[0];
+        let data = pattern(900_000);
+        for _ in 0..40 {
+            let _ = host.reactor.io().send(conn, &data);
+            host.turn(&mut ignore);
+        }
+        assert!(host.reactor.io().queued(conn) > 0);
+        let mut bad = peer.seal(b"altered");
+        bad[9] ^= 1;
+        peer.raw.stream.write_all(&bad).unwrap();
+        host.until("draining", ignore, |host| !host.reactor.io().is_open(conn));
+        if reset {
+            peer.raw.reset();
+        }
+        host.until("closed", ignore, |host| !host.seen.closed.is_empty());
+        assert_eq!(host.seen.cause(), Some(Cause::Tampered), "reset: {reset}");
+        host.assert_nothing_left();
+    }
+}
+
+#[test]
+fn a_reset_of_an_open_connection_is_a_reset_of_any_kind() {
+    for kind in SECURED {
+        let (mut pair, mut middle) = through_middle(kind);
+        let server = pair.s.opened[0];
+        pair.server.io().send(server, b"on its way").unwrap();
+        let [client, towards_server] = middle.sides.take().unwrap();
+        towards_server.reset();
+        pair.until("closed", ignore, ignore, |pair| !pair.s.closed.is_empty());
+        assert_eq!(pair.s.cause(), Some(Cause::Reset), "{kind:?}");
+        client.reset();
+        pair.until("closed", ignore, ignore, |pair| !pair.c.closed.is_empty());
+        assert_eq!(pair.c.cause(), Some(Cause::Reset), "{kind:?}");
+    }
 }

@@ -8,6 +8,7 @@ mod flow;
 mod half_close;
 mod hosting;
 mod metrics;
+mod noise_on_the_line;
 mod opening;
 mod peers;
 mod rig;

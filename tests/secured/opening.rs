@@ -264,7 +264,7 @@ fn whatever_a_handler_does_within_an_event_events_keep_their_order_and_nothing_i
                         }
                     }
                 };
-                while turns < 60 {
+                while turns < 30 {
                     turns += 1;
                     host.turn(&mut act);
                     let mut noting = |_: &mut Io, event: Event<'_>| theirs.note(&event);
