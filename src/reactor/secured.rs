@@ -391,6 +391,9 @@ impl Io {
         if self.sealing.reply.is_empty() {
             return;
         }
+        if let Some(c) = self.conns.get_mut(handle).filter(|c| c.state != State::Securing) {
+            pay_for(&mut c.write_credit, self.sealing.reply.len());
+        }
         let reply = std::mem::take(&mut self.sealing.reply);
         self.enqueue(handle, |queue, pool| queue.append(pool, &reply));
         // What is staged makes the queue look as if the kernel had refused something.
@@ -609,6 +612,8 @@ impl Io {
     /// The connection does not shake hands any more.
     pub(super) fn left_securing(&mut self, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
+        // What is left of the handshake was not sent by the application.
+        pay_for(&mut c.write_credit, c.out.as_ref().map_or(0, |queue| queue.len()));
         if let Some(secured) = c.layer.secured().filter(|secured| secured.begun) {
             secured.begun = false;
             self.metrics.handshakes_pending.sub(1);
@@ -627,6 +632,14 @@ impl Io {
         if let Some(c) = self.conns.get_mut(handle) {
             c.readable = false;
         }
+    }
+}
+
+/// Write credit is for what the application sends. The bytes of the layers' own (the rest of a handshake, an end mark,
+/// an alert) bring theirs: who holds data back must not hold back the end.
+fn pay_for(credit: &mut u64, bytes: usize) {
+    if *credit != u64::MAX {
+        *credit = credit.saturating_add(bytes as u64).min(u64::MAX - 1);
     }
 }
 
