@@ -144,6 +144,13 @@ impl Security {
     /// # Errors
     /// [`Error::Config`] with what was wrong with what was asked for.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        #[cfg(all(feature = "noise", feature = "tls"))]
+        if self.noise.is_some() && self.tls.as_ref().is_some_and(super::tls::Wanted::takes_early_data) {
+            return Err(Error::Config(
+                "early data would pass by the Noise inside: give this listener a ServerTls without early_data"
+                    .to_owned(),
+            ));
+        }
         match &self.refused {
             Some(refused) => Err(Error::Config(refused.to_string())),
             None => Ok(()),
@@ -258,6 +265,10 @@ impl Secured {
         if !self.outer_done {
             shaken = self.outer.shake(now, wire, plain, &mut work.reply)?;
             self.outer_done = shaken.done;
+        }
+        if shaken.early > 0 && self.inner.is_some() {
+            // It would reach the handler from somebody whom the inner layer has not met.
+            return Err(Failure::because(Cause::ProtocolViolation, "early data around another layer"));
         }
         if self.outer_done && self.inner.is_some() {
             let before = shaken.consumed;
