@@ -16,9 +16,10 @@ use crate::conn::{State, read_stop};
 use crate::error::{Cause, SendError};
 use crate::limits::{DIRECT_SEND_BYTES_MIN, GONE_SHAKERS_MAX, QUEUED_SEAL_BYTES, SEAL_BYTES};
 use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
-use crate::secure::{Failure, Session, Then, Told};
+use crate::secure::{Failure, Session, Shaken, Then, Told};
 use crate::time::{Instant, nanos_of};
 use rustix::io::Errno;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a read for a secured connection came to.
 enum Wire {
@@ -127,7 +128,9 @@ impl Io {
         let Some(secured) = c.layer.secured() else { return plain.rest_plain() };
         secured.spoke = true;
         let wire = buffer.wire(before, read);
-        let shaken = secured.shake(now, wire, plain.area(), &mut self.sealing, &mut self.pool);
+        let isolate = self.config.isolate_panics;
+        let mut step = || secured.shake(now, wire, plain.area(), &mut self.sealing, &mut self.pool);
+        let shaken = if isolate { isolated(step, &self.metrics) } else { step() };
         if let Ok(shaken) = &shaken {
             secured.store_rest(&mut self.pool, &wire[shaken.consumed..]);
             secured.unopened = shaken.done;
@@ -633,6 +636,20 @@ impl Io {
             c.readable = false;
         }
     }
+}
+
+/// A step of a handshake in which the application is asked about the peer (a check of its key, a verifier of its own),
+/// and may panic over the answer as over an event.
+#[cold]
+fn isolated(
+    step: impl FnOnce() -> Result<Shaken, Failure>,
+    metrics: &CoreMetrics,
+) -> Result<Shaken, Failure> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
+        metrics.handler_panics.add(1);
+        metrics.errors_critical.add(1);
+        Err(Failure::new(Cause::HandlerPanicked))
+    })
 }
 
 /// Write credit is for what the application sends. The bytes of the layers' own (the rest of a handshake, an end mark,
