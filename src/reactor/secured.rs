@@ -133,6 +133,7 @@ impl Io {
         let shaken = if isolate { isolated(step, &self.metrics) } else { step() };
         if let Ok(shaken) = &shaken {
             secured.store_rest(&mut self.pool, &wire[shaken.consumed..]);
+            secured.answered |= shaken.consumed > 0;
             secured.unopened = shaken.done;
         }
         self.queue_reply(handle);
@@ -211,6 +212,9 @@ impl Io {
         c.readable |= c.layer.holds_unopened();
         self.left_securing(handle);
         self.become_open(handler, handle, &session);
+        if self.is_stopping() {
+            self.look_once_more(handle);
+        }
     }
 
     // ---- receiving

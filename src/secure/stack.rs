@@ -66,6 +66,11 @@ impl Layer {
             .is_some_and(|s| s.unopened && (s.outer_finished || s.rest.is_some() || s.inner_rest.is_some()))
     }
 
+    /// Whether a handshake is on its way: its peer said something that was answered, or that is about to be looked at.
+    pub(crate) fn is_shaking(&self) -> bool {
+        self.held().is_some_and(|secured| secured.begun && (secured.answered || secured.in_shake_queue))
+    }
+
     /// When the session has lived as long as it may.
     #[inline]
     pub(crate) fn expires_at(&self) -> Instant {
@@ -206,6 +211,8 @@ pub(crate) struct Secured {
     pub(crate) begun: bool,
     /// It had its first step.
     pub(crate) spoke: bool,
+    /// The peer's first message was whole.
+    pub(crate) answered: bool,
     /// Waits to be given its turn to shake hands.
     pub(crate) in_shake_queue: bool,
     /// What is held may contain whole records: the handshake left it.
@@ -239,6 +246,7 @@ impl Secured {
             outer_finished: false,
             begun: false,
             spoke: false,
+            answered: false,
             in_shake_queue: false,
             unopened: false,
             end_waits: false,

@@ -4,6 +4,7 @@
 use crate::peers::{Raw, TlsPeer};
 use crate::rig::{ALL, Host, Kind, Pair, SECURED, Side, echo, ignore, pattern};
 use crate::security::{client_tls, keys, server_tls};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -275,5 +276,38 @@ fn an_isolated_panic_over_a_peers_key_closes_that_connection_and_nothing_else() 
         assert_eq!(pair.server.io().metrics().figures().handler_panics, 1);
         pair.client.io().send(good, b"still there").unwrap();
         pair.until("the good one echoes", echo, ignore, |pair| pair.c.received == b"still there");
+    }
+}
+
+/// As plain ones are. Who has said nothing that could be answered is not waited for.
+#[test]
+fn a_graceful_shutdown_serves_whoever_shakes_hands_already() {
+    for turns_before in 0..4 {
+        let mut host = Host::new(Kind::Tls, Config::default());
+        let silent = Raw::connect(host.address);
+        let mut peers: Vec<TlsPeer> = (0..5).map(|_| TlsPeer::connect(host.address)).collect();
+        peers.iter_mut().for_each(|peer| {
+            peer.tls.writer().write_all(b"hello").unwrap();
+            peer.pump();
+        });
+        (0..turns_before).for_each(|_| host.turn(&mut echo));
+        host.reactor.io().shutdown(WITHIN);
+        host.until("finished", echo, |host| {
+            for peer in &mut peers {
+                peer.pump();
+                if peer.raw.end.is_some() {
+                    peer.raw.finish();
+                }
+            }
+            host.reactor.is_finished()
+        });
+        assert_eq!(host.reactor.cut(), 0);
+        for peer in &mut peers {
+            peer.pump();
+            assert!(peer.finished && peer.plain == b"hello", "{turns_before}: {:?}", host.seen.words);
+        }
+        assert_eq!(host.seen.closed.iter().filter(|closed| closed.1 == Cause::Shutdown).count(), 6);
+        drop(silent);
+        host.assert_nothing_left();
     }
 }
