@@ -23,7 +23,8 @@ pub struct Config {
     /// Size of the receive buffer, and so of the largest read. Shared by the reactors of a thread. Default
     /// 256 KiB.
     pub receive_buffer_bytes: usize,
-    /// Close just the connection being served when the handler panics, instead of ending the reactor.
+    /// Close just the connection being served when the handler panics, or a check of a peer's key that its handshake
+    /// asks, instead of ending the reactor.
     /// Default: off. Has no effect where panics abort.
     pub isolate_panics: bool,
 }

@@ -720,7 +720,7 @@ impl Io {
 
     /// Begins a graceful shutdown: serves what is already in the listeners' backlogs, closes them, announces
     /// `Event::Stopping`, closes each connection as soon as it owes nothing, and cuts off the rest after
-    /// `within`. Calling it again can only shorten the time.
+    /// `within`. A handshake that its client has begun is finished before. Calling it again can only shorten the time.
     pub fn shutdown(&mut self, within: Duration) {
         let by = self.now + within;
         self.stopping_by = Some(self.stopping_by.map_or(by, |earlier| earlier.min(by)));

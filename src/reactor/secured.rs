@@ -16,9 +16,10 @@ use crate::conn::{State, read_stop};
 use crate::error::{Cause, SendError};
 use crate::limits::{DIRECT_SEND_BYTES_MIN, GONE_SHAKERS_MAX, QUEUED_SEAL_BYTES, SEAL_BYTES};
 use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
-use crate::secure::{Failure, Session, Then, Told};
+use crate::secure::{Failure, Session, Shaken, Then, Told};
 use crate::time::{Instant, nanos_of};
 use rustix::io::Errno;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a read for a secured connection came to.
 enum Wire {
@@ -127,9 +128,12 @@ impl Io {
         let Some(secured) = c.layer.secured() else { return plain.rest_plain() };
         secured.spoke = true;
         let wire = buffer.wire(before, read);
-        let shaken = secured.shake(now, wire, plain.area(), &mut self.sealing, &mut self.pool);
+        let isolate = self.config.isolate_panics;
+        let mut step = || secured.shake(now, wire, plain.area(), &mut self.sealing, &mut self.pool);
+        let shaken = if isolate { isolated(step, &self.metrics) } else { step() };
         if let Ok(shaken) = &shaken {
             secured.store_rest(&mut self.pool, &wire[shaken.consumed..]);
+            secured.answered |= shaken.consumed > 0;
             secured.unopened = shaken.done;
         }
         self.queue_reply(handle);
@@ -208,6 +212,9 @@ impl Io {
         c.readable |= c.layer.holds_unopened();
         self.left_securing(handle);
         self.become_open(handler, handle, &session);
+        if self.is_stopping() {
+            self.look_once_more(handle);
+        }
     }
 
     // ---- receiving
@@ -390,6 +397,9 @@ impl Io {
     fn queue_reply(&mut self, handle: Handle) {
         if self.sealing.reply.is_empty() {
             return;
+        }
+        if let Some(c) = self.conns.get_mut(handle).filter(|c| c.state != State::Securing) {
+            pay_for(&mut c.write_credit, self.sealing.reply.len());
         }
         let reply = std::mem::take(&mut self.sealing.reply);
         self.enqueue(handle, |queue, pool| queue.append(pool, &reply));
@@ -609,6 +619,8 @@ impl Io {
     /// The connection does not shake hands any more.
     pub(super) fn left_securing(&mut self, handle: Handle) {
         let Some(c) = self.conns.get_mut(handle).filter(|c| c.state == State::Securing) else { return };
+        // What is left of the handshake was not sent by the application.
+        pay_for(&mut c.write_credit, c.out.as_ref().map_or(0, |queue| queue.len()));
         if let Some(secured) = c.layer.secured().filter(|secured| secured.begun) {
             secured.begun = false;
             self.metrics.handshakes_pending.sub(1);
@@ -627,6 +639,28 @@ impl Io {
         if let Some(c) = self.conns.get_mut(handle) {
             c.readable = false;
         }
+    }
+}
+
+/// A step of a handshake in which the application is asked about the peer (a check of its key, a verifier of its own),
+/// and may panic over the answer as over an event.
+#[cold]
+fn isolated(
+    step: impl FnOnce() -> Result<Shaken, Failure>,
+    metrics: &CoreMetrics,
+) -> Result<Shaken, Failure> {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
+        metrics.handler_panics.add(1);
+        metrics.errors_critical.add(1);
+        Err(Failure::new(Cause::HandlerPanicked))
+    })
+}
+
+/// Write credit is for what the application sends. The bytes of the layers' own (the rest of a handshake, an end mark,
+/// an alert) bring theirs: who holds data back must not hold back the end.
+fn pay_for(credit: &mut u64, bytes: usize) {
+    if *credit != u64::MAX {
+        *credit = credit.saturating_add(bytes as u64).min(u64::MAX - 1);
     }
 }
 

@@ -75,8 +75,11 @@ impl Io {
     /// Reads the connection before it may count as quiet: what has arrived may not have had its event yet,
     /// since one turn takes only so many of them.
     pub(super) fn look_once_more(&mut self, handle: Handle) {
-        let open = self.conns.get_mut(handle).filter(|c| c.state == State::Open && c.read_stops == 0);
-        if let Some(c) = open {
+        let Some(c) = self.conns.get_mut(handle) else { return };
+        if c.state == State::Securing {
+            c.readable = true;
+            self.queue_to_shake(handle);
+        } else if c.state == State::Open && c.read_stops == 0 {
             c.readable = true;
             self.run_queue.push(handle, c);
         }
@@ -107,7 +110,9 @@ impl Io {
             .filter(|(_, c)| match c.state {
                 State::Closed => false,
                 State::Draining => overdue,
-                State::Connecting | State::Securing => true,
+                // Who was let in and shakes hands has asked for something, as one whose request was read.
+                State::Securing => overdue || c.listener.is_none() || !c.layer.is_shaking(),
+                State::Connecting => true,
                 State::Open => overdue || !(c.is_busy() || c.served_turn == turn),
             })
             .map(|(handle, _)| handle)

@@ -66,6 +66,11 @@ impl Layer {
             .is_some_and(|s| s.unopened && (s.outer_finished || s.rest.is_some() || s.inner_rest.is_some()))
     }
 
+    /// Whether a handshake is on its way: its peer said something that was answered, or that is about to be looked at.
+    pub(crate) fn is_shaking(&self) -> bool {
+        self.held().is_some_and(|secured| secured.begun && (secured.answered || secured.in_shake_queue))
+    }
+
     /// When the session has lived as long as it may.
     #[inline]
     pub(crate) fn expires_at(&self) -> Instant {
@@ -144,6 +149,13 @@ impl Security {
     /// # Errors
     /// [`Error::Config`] with what was wrong with what was asked for.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        #[cfg(all(feature = "noise", feature = "tls"))]
+        if self.noise.is_some() && self.tls.as_ref().is_some_and(super::tls::Wanted::takes_early_data) {
+            return Err(Error::Config(
+                "early data would pass by the Noise inside: give this listener a ServerTls without early_data"
+                    .to_owned(),
+            ));
+        }
         match &self.refused {
             Some(refused) => Err(Error::Config(refused.to_string())),
             None => Ok(()),
@@ -199,6 +211,8 @@ pub(crate) struct Secured {
     pub(crate) begun: bool,
     /// It had its first step.
     pub(crate) spoke: bool,
+    /// The peer's first message was whole.
+    pub(crate) answered: bool,
     /// Waits to be given its turn to shake hands.
     pub(crate) in_shake_queue: bool,
     /// What is held may contain whole records: the handshake left it.
@@ -232,6 +246,7 @@ impl Secured {
             outer_finished: false,
             begun: false,
             spoke: false,
+            answered: false,
             in_shake_queue: false,
             unopened: false,
             end_waits: false,
@@ -258,6 +273,10 @@ impl Secured {
         if !self.outer_done {
             shaken = self.outer.shake(now, wire, plain, &mut work.reply)?;
             self.outer_done = shaken.done;
+        }
+        if shaken.early > 0 && self.inner.is_some() {
+            // It would reach the handler from somebody whom the inner layer has not met.
+            return Err(Failure::because(Cause::ProtocolViolation, "early data around another layer"));
         }
         if self.outer_done && self.inner.is_some() {
             let before = shaken.consumed;

@@ -2,20 +2,28 @@
 
 use crate::peers::{TlsPeer, rustls_client};
 use crate::rig::{Host, Kind, Side, ignore};
-use crate::security::authority;
+use crate::security::{authority, keys};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use std::io::Write;
-use windlass::tls::ServerTls;
+use windlass::noise::Noise;
+use windlass::tls::{ServerTls, ServerTlsBuilder};
 use windlass::{Cause, Config, Event, Io, Listen};
 
 /// A host that takes early data, and a client's configuration with a ticket for it.
 fn host_and_ticket() -> (Host, ClientConfig) {
+    let tls = server_tls_builder().early_data(1000).build().unwrap();
+    listening(Listen::tcp("127.0.0.1:0").tls(&tls))
+}
+
+fn server_tls_builder() -> ServerTlsBuilder {
     let made = authority();
-    let tls =
-        ServerTls::builder().certificate_pem(&made.cert_pem, &made.key_pem).early_data(1000).build().unwrap();
+    ServerTls::builder().certificate_pem(&made.cert_pem, &made.key_pem)
+}
+
+fn listening(listen: Listen) -> (Host, ClientConfig) {
     let mut host = Host::new(Kind::Plain, Config::default());
-    let listener = host.reactor.io().listen(Listen::tcp("127.0.0.1:0").tls(&tls)).unwrap();
+    let listener = host.reactor.io().listen(listen).unwrap();
     host.address = host.reactor.io().listener_address(listener).unwrap().as_inet().unwrap();
     let mut config = rustls_client();
     config.enable_early_data = true;
@@ -83,4 +91,25 @@ fn a_handler_that_leaves_within_early_data_hears_of_nothing_but_the_end() {
         assert_eq!(host.seen.cause(), Some(if abort { Cause::Aborted } else { Cause::Closed }));
         host.assert_nothing_left();
     }
+}
+
+/// Who merely speaks TLS must not get a byte to the handler of a listener that wants Noise inside.
+#[test]
+fn early_data_does_not_pass_by_the_noise_inside() {
+    let noise = Noise::responder(&keys().0);
+    let taking_early_data = server_tls_builder().early_data(1000);
+    let both = Listen::tcp("127.0.0.1:0").tls(&taking_early_data.clone().build().unwrap()).noise(&noise);
+    let mut host = Host::new(Kind::Plain, Config::default());
+    assert!(host.reactor.io().listen(both).unwrap_err().to_string().contains("early data"));
+    // Nor if it is switched on behind the listener's back.
+    let tls = server_tls_builder().build().unwrap();
+    let (mut host, config) = listening(Listen::tcp("127.0.0.1:0").tls(&tls).noise(&noise));
+    tls.replace(taking_early_data).unwrap();
+    let mut peer = early(&mut host, &config);
+    host.until("closed", ignore, |host| {
+        peer.pump();
+        !host.seen.closed.is_empty()
+    });
+    assert_eq!(host.seen.words, ["accepted", "closed"]);
+    assert_eq!(host.seen.cause(), Some(Cause::ProtocolViolation));
 }

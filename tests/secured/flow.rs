@@ -1,9 +1,9 @@
 //! Backpressure, credits, kept tails and budgets, which count what the application sends and what the wire takes.
 
-use crate::peers::TlsPeer;
+use crate::peers::{Raw, TlsPeer};
 use crate::rig::{ALL, Host, Kind, Pair, SECURED, echo, ignore, pattern};
 use windlass::buffer::Watermarks;
-use windlass::{Config, Conn, Event, Io, Options, SendError, Sent};
+use windlass::{Cause, Config, Conn, Event, Io, Options, SendError, Sent};
 
 /// More than the kernel's buffers take of one connection here.
 const MUCH: usize = 6 << 20;
@@ -271,4 +271,64 @@ fn rustls_reads_slowly_what_we_send_in_bulk() {
     });
     assert!(peer.plain == data);
     assert!(host.seen.drained > 1);
+}
+
+#[test]
+fn without_write_credit_handshakes_still_end() {
+    for kind in SECURED {
+        let (mut pair, conn) = Pair::new(kind, Options::default());
+        pair.client.io().grant_write(conn, Some(0)).unwrap();
+        pair.client.io().send(conn, b"held back").unwrap();
+        let penniless = |io: &mut Io, event: Event<'_>| {
+            if let Event::Accepted { conn, .. } = event {
+                io.grant_write(conn, Some(0)).unwrap();
+            }
+        };
+        pair.until(&format!("{kind:?} both open"), penniless, ignore, |pair| {
+            !pair.s.opened.is_empty() && !pair.c.opened.is_empty()
+        });
+        (0..5).for_each(|_| pair.turn(&mut ignore, &mut ignore));
+        assert!(pair.s.received.is_empty(), "{kind:?}");
+        pair.client.io().grant_write(conn, None).unwrap();
+        pair.until("received", ignore, ignore, |pair| pair.s.received == b"held back");
+    }
+}
+
+#[test]
+fn an_end_in_good_order_needs_no_write_credit() {
+    for kind in ALL {
+        for finish in [false, true] {
+            let (mut pair, _, server) = Pair::open(kind, Options::default());
+            pair.server.io().send(server, b"all there is").unwrap();
+            pair.until("received", ignore, ignore, |pair| pair.c.received.len() == 12);
+            let io = pair.server.io();
+            io.grant_write(server, Some(0)).unwrap();
+            if finish {
+                io.finish(server).unwrap()
+            } else {
+                assert!(io.close(server))
+            }
+            let causes = pair.causes(&format!("{kind:?} {finish}"));
+            let ours = if finish { Cause::PeerClosed } else { Cause::Closed };
+            assert_eq!(causes, (ours, Cause::PeerClosed), "{kind:?} {finish}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_in_the_handshake_needs_no_write_credit() {
+    let mut host = Host::new(Kind::Tls, Config::default());
+    let mut peer = Raw::connect(host.address);
+    // A record longer than any, which is told with an alert.
+    peer.send(&[22, 3, 1, 0xff, 0xff]);
+    let penniless = |io: &mut Io, event: Event<'_>| {
+        if let Event::Accepted { conn, .. } = event {
+            io.grant_write(conn, Some(0)).unwrap();
+        }
+    };
+    host.until("ended", penniless, |_| {
+        peer.pump();
+        peer.end.is_some()
+    });
+    assert_eq!(peer.got, [21, 3, 3, 0, 2, 2, 22]);
 }

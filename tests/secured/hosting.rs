@@ -4,10 +4,11 @@
 use crate::peers::{Raw, TlsPeer};
 use crate::rig::{ALL, Host, Kind, Pair, SECURED, Side, echo, ignore, pattern};
 use crate::security::{client_tls, keys, server_tls};
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use windlass::noise::Noise;
+use windlass::noise::{self, Noise};
 use windlass::{
     Address, Adopt, Cause, Config, Connect, Cores, Event, Io, Listen, Options, Reactor, Spread, Stream, Wait,
 };
@@ -248,4 +249,65 @@ fn a_graceful_shutdown_says_close_notify_and_delivers_what_is_queued() {
     }
     assert_eq!(host.seen.closed.iter().filter(|closed| closed.1 == Cause::Shutdown).count(), 6);
     host.assert_nothing_left();
+}
+
+#[test]
+fn an_isolated_panic_over_a_peers_key_closes_that_connection_and_nothing_else() {
+    let stranger = noise::KeyPair::generate().unwrap();
+    for kind in [Kind::Noise, Kind::TlsNoise] {
+        let bad = stranger.public();
+        let checking = Noise::responder(&keys().0).check(move |key| {
+            if *key == bad {
+                std::panic::resume_unwind(Box::new("on purpose"));
+            }
+            true
+        });
+        let config = Config::with(|config| config.isolate_panics = true);
+        let mut pair = Pair::listening(|listen| kind.listen_with(listen, &checking), config);
+        let good = pair.connect(kind);
+        pair.until("the good one opens", ignore, ignore, |pair| pair.s.opened.len() == 1);
+        let theirs = Noise::initiator(&stranger, keys().0.public());
+        let connect = kind.connect_with(Connect::to(pair.address), &theirs);
+        pair.client.io().connect(connect).unwrap();
+        pair.until("the bad one closes", ignore, ignore, |pair| {
+            !pair.s.closed.is_empty() && !pair.c.closed.is_empty()
+        });
+        assert_eq!((pair.s.cause(), pair.s.opened.len()), (Some(Cause::HandlerPanicked), 1), "{kind:?}");
+        assert_eq!(pair.server.io().metrics().figures().handler_panics, 1);
+        pair.client.io().send(good, b"still there").unwrap();
+        pair.until("the good one echoes", echo, ignore, |pair| pair.c.received == b"still there");
+    }
+}
+
+/// As plain ones are. Who has said nothing that could be answered is not waited for.
+#[test]
+fn a_graceful_shutdown_serves_whoever_shakes_hands_already() {
+    for turns_before in 0..4 {
+        let mut host = Host::new(Kind::Tls, Config::default());
+        let silent = Raw::connect(host.address);
+        let mut peers: Vec<TlsPeer> = (0..5).map(|_| TlsPeer::connect(host.address)).collect();
+        peers.iter_mut().for_each(|peer| {
+            peer.tls.writer().write_all(b"hello").unwrap();
+            peer.pump();
+        });
+        (0..turns_before).for_each(|_| host.turn(&mut echo));
+        host.reactor.io().shutdown(WITHIN);
+        host.until("finished", echo, |host| {
+            for peer in &mut peers {
+                peer.pump();
+                if peer.raw.end.is_some() {
+                    peer.raw.finish();
+                }
+            }
+            host.reactor.is_finished()
+        });
+        assert_eq!(host.reactor.cut(), 0);
+        for peer in &mut peers {
+            peer.pump();
+            assert!(peer.finished && peer.plain == b"hello", "{turns_before}: {:?}", host.seen.words);
+        }
+        assert_eq!(host.seen.closed.iter().filter(|closed| closed.1 == Cause::Shutdown).count(), 6);
+        drop(silent);
+        host.assert_nothing_left();
+    }
 }

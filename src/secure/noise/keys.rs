@@ -120,7 +120,8 @@ impl KeyPair {
         let written = file
             .write_all(hex.as_bytes())
             .and_then(|()| file.write_all(b"\n"))
-            .and_then(|()| file.sync_all());
+            .and_then(|()| file.sync_all())
+            .and_then(|()| sync_directory_of(path));
         written.map_err(|source| {
             // Half a key would be in the way of the next attempt. The first error is the one to tell.
             drop(std::fs::remove_file(path));
@@ -229,6 +230,12 @@ impl Secret {
 pub(super) fn public_of(private: &PrivateKey) -> PublicKey {
     let public = private.compute_public_key().expect("every X25519 key has a public half");
     PublicKey(public.as_ref().try_into().expect("X25519 public keys have 32 bytes"))
+}
+
+/// A new file is found again after a crash only if the directory it stands in was written as well.
+fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Fills `buffer` as far as there is something to read, and says how far that was.

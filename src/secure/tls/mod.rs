@@ -91,6 +91,12 @@ impl Wanted {
         TlsTransformer::new(self.clone())
     }
 
+    /// Whether a peer may send data before the handshake ends, as things are now.
+    #[cfg(feature = "noise")]
+    pub(crate) fn takes_early_data(&self) -> bool {
+        matches!(self, Wanted::Server(tls) if tls.current().early_bytes_max() > 0)
+    }
+
     fn handshake(&self) -> Result<Handshake, Failure> {
         match self {
             Wanted::Server(tls) => Handshake::server(tls.current()),

@@ -89,7 +89,7 @@ impl ServerSide {
         self.config.clone()
     }
 
-    pub(super) fn early_bytes_max(&self) -> usize {
+    pub(crate) fn early_bytes_max(&self) -> usize {
         self.config.max_early_data_size as usize
     }
 
