@@ -40,3 +40,25 @@ fn ready_made_configurations_serve() {
     server.replace(authority.server(&["example.com"])).unwrap();
     server.reload().unwrap();
 }
+
+#[test]
+fn a_suite_that_the_record_layer_lacks_is_refused_whatever_the_features() {
+    let mut provider = default_provider();
+    let known = provider.cipher_suites[0].tls13().unwrap();
+    let foreign = rustls::Tls13CipherSuite {
+        common: rustls::crypto::CipherSuiteCommon {
+            suite: rustls::CipherSuite::TLS13_AES_128_CCM_SHA256,
+            hash_provider: known.common.hash_provider,
+            confidentiality_limit: known.common.confidentiality_limit,
+        },
+        hkdf_provider: known.hkdf_provider,
+        aead_alg: known.aead_alg,
+        quic: None,
+    };
+    provider.cipher_suites.push(rustls::SupportedCipherSuite::Tls13(Box::leak(Box::new(foreign))));
+    let config = ClientConfig::builder_with_provider(Arc::new(provider));
+    let config = config.with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+    let error = rustls_0_23::client(&Arc::new(config)).unwrap_err();
+    assert!(error.to_string().contains("TLS13_AES_128_CCM_SHA256"), "{error}");
+}
