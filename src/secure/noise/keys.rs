@@ -232,10 +232,19 @@ pub(super) fn public_of(private: &PrivateKey) -> PublicKey {
     PublicKey(public.as_ref().try_into().expect("X25519 public keys have 32 bytes"))
 }
 
-/// A new file is found again after a crash only if the directory it stands in was written as well.
+/// A new file is found again after a crash only if the directory it stands in was written as well. Some directories
+/// may not be read, and some file systems have no such call: that is no reason to do without the key.
 fn sync_directory_of(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    match File::open(parent.unwrap_or(Path::new("."))).and_then(|directory| directory.sync_all()) {
+        Err(error) if is_not_offered(error.kind()) => Ok(()),
+        synchronised => synchronised,
+    }
+}
+
+fn is_not_offered(error: io::ErrorKind) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+    matches!(error, InvalidInput | PermissionDenied | Unsupported)
 }
 
 /// Fills `buffer` as far as there is something to read, and says how far that was.
