@@ -210,9 +210,10 @@ impl std::error::Error for SendError {}
 /// What ended a connection, without the particulars of [`CloseReason`].
 ///
 /// In every case the slot is free and everything the reactor held for the connection is gone; what was queued
-/// and not yet taken by the kernel is lost, except with [`Cause::Closed`], [`Cause::PeerClosed`],
-/// [`Cause::Shutdown`], [`Cause::SessionExpired`] and [`Cause::Truncated`], which come after the queue was flushed. What a
-/// security layer finds wrong with its peer comes after the alert that tells of it and all that was sealed before; what
+/// and not yet taken by the kernel is lost, except with [`Cause::Closed`], [`Cause::PeerClosed`] and
+/// [`Cause::Shutdown`], which come after the queue was flushed. With [`Cause::SessionExpired`] and [`Cause::Truncated`]
+/// it is still offered, for the drain timeout at most, and what becomes of that does not change the cause. So are, where
+/// a security layer finds something wrong with its peer, the alert that tells of it and all that was sealed before; what
 /// was sent and not sealed yet is lost.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]

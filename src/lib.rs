@@ -31,10 +31,10 @@
 //!
 //! # The order of events
 //!
-//! For each connection: [`Event::Accepted`] if a listener took it in, [`Event::Opened`] once data may flow, then
-//! any number of [`Event::Data`], [`Event::Drained`] and at most one [`Event::PeerFinished`], and last, exactly
-//! once, [`Event::Closed`]. A connect that fails is `Closed` without `Opened`. A connection taken out with
-//! [`Io::release`] ends without `Closed`.
+//! For each connection: [`Event::Accepted`] if a listener took it in, [`Event::EarlyData`] if its TLS was told to take
+//! any, [`Event::Opened`] once data may flow, then any number of [`Event::Data`], [`Event::Drained`] and at most one
+//! [`Event::PeerFinished`], and last, exactly once, [`Event::Closed`]. A connect that fails is `Closed` without
+//! `Opened`. A connection taken out with [`Io::release`] ends without `Closed`.
 //!
 //! # Where bytes are
 //!
