@@ -49,11 +49,27 @@ impl Io {
         self.metrics.errors_critical.add(1);
         self.cork.discard();
         self.lent = Lent::NOTHING;
+        self.take_unused_room_back();
         if let Some(conn) = conn
             && let Some(c) = self.conns.get(conn.handle())
         {
             c.socket.reset_on_close();
             self.close_now(conn.handle(), Cause::HandlerPanicked, None);
+        }
+    }
+
+    /// An encoder that panicked leaves an empty queue, of whichever connection it was for, with a chunk that nobody
+    /// would give back, and a connection that seems to have something to send.
+    fn take_unused_room_back(&mut self) {
+        for c in self.conns.iter_mut() {
+            if let Some(secured) = c.layer.secured().filter(|secured| secured.staged.is_empty()) {
+                secured.staged.clear(&mut self.pool);
+            }
+            if c.queued() == 0 {
+                c.out.iter_mut().for_each(|queue| queue.clear(&mut self.pool));
+                c.out = None;
+                c.queued_since = Instant::FAR_FUTURE;
+            }
         }
     }
 

@@ -274,6 +274,7 @@ impl Secured {
             shaken = self.outer.shake(now, wire, plain, &mut work.reply)?;
             self.outer_done = shaken.done;
         }
+        #[cfg(all(feature = "noise", feature = "tls"))]
         if shaken.early > 0 && self.inner.is_some() {
             // It would reach the handler from somebody whom the inner layer has not met.
             return Err(Failure::because(Cause::ProtocolViolation, "early data around another layer"));

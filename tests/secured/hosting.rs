@@ -279,6 +279,32 @@ fn an_isolated_panic_over_a_peers_key_closes_that_connection_and_nothing_else() 
     }
 }
 
+#[test]
+fn an_encoder_that_panics_leaves_the_connection_it_was_for_as_it_was() {
+    for kind in ALL {
+        let config = Config::with(|config| {
+            config.isolate_panics = true;
+            config.options.half_close = true;
+        });
+        let mut pair = Pair::listening(|listen| kind.listen(listen), config);
+        let other = pair.connect(kind);
+        pair.until("open", ignore, ignore, |pair| pair.s.opened.len() + pair.c.opened.len() == 2);
+        let other_there = pair.s.opened[0];
+        let bad = pair.connect(kind);
+        pair.client.io().send(bad, b"x").unwrap();
+        let panicking = |io: &mut Io, event: Event<'_>| {
+            if let Event::Data { .. } = event {
+                let _ = io.send_with(other_there, 100, |_| std::panic::resume_unwind(Box::new("on purpose")));
+            }
+        };
+        pair.until("the panic", panicking, ignore, |pair| !pair.s.closed.is_empty());
+        assert_eq!(pair.server.io().queued(other_there), 0);
+        pair.server.io().finish(other_there).unwrap();
+        pair.until(&format!("{kind:?}: the end"), ignore, ignore, |pair| pair.c.finished == 1);
+        assert!(pair.client.io().is_open(other), "{kind:?}");
+    }
+}
+
 /// As plain ones are. Who has said nothing that could be answered is not waited for.
 #[test]
 fn a_graceful_shutdown_serves_whoever_shakes_hands_already() {
