@@ -87,6 +87,7 @@ impl Failure {
         Failure { cause, detail: None, told: None }
     }
 
+    #[cfg(any(feature = "tls", feature = "noise"))]
     pub(crate) fn because(cause: Cause, detail: impl Into<Box<str>>) -> Failure {
         Failure { cause, detail: Some(detail.into()), told: None }
     }
