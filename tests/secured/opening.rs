@@ -3,6 +3,7 @@
 use crate::peers::{Middle, TlsPeer, rustls_client};
 use crate::rig::{ALL, Host, Kind, Pair, SECURED, Side, echo, ignore, pattern};
 use crate::security::{authority, keys};
+use crate::thorough::thorough;
 use std::time::Duration;
 use windlass::buffer::Watermarks;
 use windlass::metrics::HandshakeKind;
@@ -264,7 +265,7 @@ fn whatever_a_handler_does_within_an_event_events_keep_their_order_and_nothing_i
                         }
                     }
                 };
-                while turns < 30 {
+                while turns < thorough(30, 12) {
                     turns += 1;
                     host.turn(&mut act);
                     let mut noting = |_: &mut Io, event: Event<'_>| theirs.note(&event);
