@@ -440,7 +440,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(thorough(256, 24)))]
+        #![proptest_config(ProptestConfig::with_cases(thorough(256, 12)))]
 
         #[test]
         fn counts_like_a_list_of_numbers(ops in ops()) {

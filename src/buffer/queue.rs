@@ -521,7 +521,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(thorough(256, 24)))]
+        #![proptest_config(ProptestConfig::with_cases(thorough(256, 12)))]
 
         #[test]
         fn every_byte_leaves_in_the_order_it_came(ops in ops()) {

@@ -470,7 +470,7 @@ mod tests {
     /// How often of 60 pairs each verdict came, over open and closed loops: better, worse, cannot tell.
     /// Pairs of runs that are compared.
     fn runs() -> u64 {
-        crate::thorough::thorough(60, 12)
+        crate::thorough::thorough(60, 6)
     }
 
     fn verdicts(before_ns: f64, after_ns: f64) -> [u32; 3] {
@@ -635,10 +635,11 @@ mod tests {
     fn long_series_are_compared_by_stretches() {
         let mut run = measured(1e5, false, &mut Draw::seeded(6));
         let one = run.intervals[0].clone();
-        run.intervals = (0..10_000).map(|_| one.clone()).collect();
+        let many = crate::thorough::thorough(10_000, 1_000);
+        run.intervals = (0..many).map(|_| one.clone()).collect();
         let stretches = Stretches::of(&run);
         assert!((STRETCHES_MAX / 2..=STRETCHES_MAX).contains(&stretches.counts.len()));
         let counted: u64 = stretches.counts.iter().flatten().sum();
-        assert_eq!(counted, 10_000 * one.response.histogram.count());
+        assert_eq!(counted, many * one.response.histogram.count());
     }
 }

@@ -361,10 +361,10 @@ fn histories_of_nothing_and_of_one_run_render() {
 /// Writes pages to look at into the directory that `WINDLASS_REPORT_SAMPLES` names, if it names one.
 #[test]
 fn samples_can_be_looked_at() {
-    let fixture = Fixture::default();
+    let fixture = Fixture { draws: crate::thorough::thorough(1_500, 100), ..Fixture::default() };
     let full = fixture.full_run();
-    let baseline = Fixture { seed: 8, median_ns: 70e3, stall_s: None, ..Fixture::default() }.run();
-    let plain = Fixture { stall_s: None, ..Fixture::default() }.run();
+    let baseline = Fixture { seed: 8, median_ns: 70e3, stall_s: None, ..fixture.clone() }.run();
+    let plain = Fixture { stall_s: None, ..fixture.clone() }.run();
     let single = Fixture { intervals: 1, draws: 40, stall_s: None, ..Fixture::default() }.run();
     let medians: Vec<f64> = (0..24)
         .map(|i| 62e3 * (1.0 + 0.02 * f64::sin(i as f64 * 2.4)) * if i > 16 { 1.3 } else { 1.0 })
