@@ -132,6 +132,9 @@ fn a_handshake_is_a_connection_for_each_request() {
 
 #[test]
 fn handshakes_in_a_closed_loop_go_as_fast_as_they_can_and_rest_as_asked() {
+    if slow::left_out() {
+        return;
+    }
     let server = Server::tcp();
     let mut plan = plan(&server.address);
     (plan.mode, plan.pace) = (Mode::Handshakes, Pace::Closed);
@@ -434,6 +437,9 @@ fn a_stop_after_the_end_interrupts_nothing() {
 
 #[test]
 fn an_interrupt_during_a_stall_keeps_those_who_waited() {
+    if slow::left_out() {
+        return;
+    }
     let address = stalls_after(20);
     let mut plan = plan(&address);
     (plan.duration, plan.timeout) = (Duration::from_secs(100), Duration::from_secs(50));

@@ -26,7 +26,7 @@ fn seeds(count: u64) -> impl Iterator<Item = u64> {
 
 #[test]
 fn pieces_of_any_size_arrive_whole_in_both_directions() {
-    for seed in seeds(thorough(8, 2)) {
+    for seed in seeds(thorough(8, 1)) {
         for kind in SECURED {
             let mut random = Random(seed);
             let config = Config::with(|config| {
@@ -67,7 +67,7 @@ fn pieces_of_any_size_arrive_whole_in_both_directions() {
 
 #[test]
 fn a_bit_flipped_anywhere_ends_both_ends_and_delivers_nothing_false() {
-    for seed in seeds(thorough(25, 5)) {
+    for seed in seeds(thorough(25, 3)) {
         for kind in SECURED {
             let mut random = Random(seed);
             let mut pair = Pair::listening(|listen| kind.listen(listen), Config::default());
