@@ -86,6 +86,8 @@ mod secure;
 )]
 pub mod security {}
 mod sync;
+#[cfg(test)]
+mod thorough;
 pub mod time;
 
 pub use collections::{Conn, Owner, PerConn};

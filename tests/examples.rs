@@ -13,6 +13,8 @@ mod own_loop;
 mod process;
 #[path = "examples/proxy.rs"]
 mod proxy;
+#[path = "../src/thorough.rs"]
+mod thorough;
 #[cfg(feature = "tls")]
 #[path = "examples/tls.rs"]
 mod tls;

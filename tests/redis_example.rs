@@ -2,6 +2,8 @@
 
 #[path = "rig/example.rs"]
 mod example;
+#[path = "../src/thorough.rs"]
+mod thorough;
 
 use example::{Example, PATIENCE, Process, can_use};
 use std::fmt::Write as _;
@@ -375,13 +377,13 @@ fn expired_keys_are_swept_away_though_nobody_asks_for_them() {
 
 #[test]
 fn replies_keep_the_order_of_their_commands_across_cores() {
-    const ROUNDS: usize = 5000;
+    let rounds = thorough::thorough(5000, 1000);
     let ours = Example::start("redis", 2);
     let clients: Vec<_> = (0..4)
         .map(|client| {
             let mut stream = Client::new(ours.connect());
             let (mut asked, mut expected) = (Vec::new(), Vec::new());
-            for round in 0..ROUNDS {
+            for round in 0..rounds {
                 asked.extend(encode(&format!("INCR {client}:{}", round % 7)));
                 asked.extend(encode(&format!("ECHO {round}")));
                 asked.extend(encode(&format!(

@@ -264,6 +264,7 @@ impl fmt::Debug for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::thorough::thorough;
     use proptest::prelude::*;
 
     #[test]
@@ -439,6 +440,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(thorough(256, 12)))]
+
         #[test]
         fn counts_like_a_list_of_numbers(ops in ops()) {
             let (mut pool, mut model) = (Pool::new(), Model::default());

@@ -321,6 +321,7 @@ impl fmt::Debug for OutQueue {
 mod tests {
     use super::super::{LARGE_CHUNK_BYTES, MEDIUM_CHUNK_BYTES};
     use super::*;
+    use crate::thorough::thorough;
     use proptest::prelude::*;
 
     fn chunks_taken(pool: &Pool) -> [usize; 3] {
@@ -520,6 +521,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(thorough(256, 12)))]
+
         #[test]
         fn every_byte_leaves_in_the_order_it_came(ops in ops()) {
             let mut pair = Pair::default();

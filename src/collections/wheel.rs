@@ -446,6 +446,7 @@ impl fmt::Debug for DeadlineWheel {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::thorough::thorough;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
     use std::time::Duration;
@@ -784,6 +785,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(thorough(256, 24)))]
+
         /// Never early, not late, nothing lost, nothing twice, and the reactor is woken in time: against a
         /// plain map, in virtual time, wherever the clock starts and however it jumps.
         #[test]

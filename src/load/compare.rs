@@ -468,9 +468,14 @@ mod tests {
     }
 
     /// How often of 60 pairs each verdict came, over open and closed loops: better, worse, cannot tell.
+    /// Pairs of runs that are compared.
+    fn runs() -> u64 {
+        crate::thorough::thorough(60, 6)
+    }
+
     fn verdicts(before_ns: f64, after_ns: f64) -> [u32; 3] {
         let mut came = [0; 3];
-        for seed in 0..60 {
+        for seed in 0..runs() {
             let (mut draw, closed) = (Draw::branch(11, seed), seed % 2 == 0);
             let before = measured(before_ns, closed, &mut draw);
             let after = measured(after_ns, closed, &mut draw);
@@ -486,13 +491,14 @@ mod tests {
     #[test]
     fn two_runs_of_one_build_seldom_differ() {
         let [better, worse, _] = verdicts(100_000.0, 100_000.0);
-        assert!(better + worse <= 3, "{better} better, {worse} worse of 60");
+        assert!(u64::from(better + worse) <= runs() / 20, "{better} better, {worse} worse of {}", runs());
     }
 
     #[test]
     fn ten_percent_are_found_in_either_direction() {
-        assert!(verdicts(100_000.0, 110_000.0)[1] >= 50);
-        assert!(verdicts(110_000.0, 100_000.0)[0] >= 50);
+        let most = u32::try_from(runs() * 5 / 6).unwrap();
+        assert!(verdicts(100_000.0, 110_000.0)[1] >= most);
+        assert!(verdicts(110_000.0, 100_000.0)[0] >= most);
     }
 
     #[test]
@@ -629,10 +635,11 @@ mod tests {
     fn long_series_are_compared_by_stretches() {
         let mut run = measured(1e5, false, &mut Draw::seeded(6));
         let one = run.intervals[0].clone();
-        run.intervals = (0..10_000).map(|_| one.clone()).collect();
+        let many = crate::thorough::thorough(10_000, 1_000);
+        run.intervals = (0..many).map(|_| one.clone()).collect();
         let stretches = Stretches::of(&run);
         assert!((STRETCHES_MAX / 2..=STRETCHES_MAX).contains(&stretches.counts.len()));
         let counted: u64 = stretches.counts.iter().flatten().sum();
-        assert_eq!(counted, 10_000 * one.response.histogram.count());
+        assert_eq!(counted, many * one.response.histogram.count());
     }
 }

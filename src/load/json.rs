@@ -50,6 +50,7 @@ mod tests {
     use super::super::fixture;
     use super::super::record::SCHEMA;
     use super::*;
+    use crate::thorough::thorough;
     use boon::{Compiler, SchemaIndex, Schemas};
     use proptest::prelude::*;
     use serde_json::{Value, json};
@@ -219,6 +220,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(thorough(256, 16)))]
+
         #[test]
         fn no_damage_makes_the_reader_panic(place in 0usize..20_000, byte in 32u8..127) {
             let mut text = fixture::full_run().to_json().into_bytes();

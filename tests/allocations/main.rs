@@ -10,6 +10,8 @@ mod records;
 #[path = "../rig/security.rs"]
 #[allow(dead_code)]
 mod security;
+#[path = "../../src/thorough.rs"]
+mod thorough;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -2,6 +2,7 @@
 //! real sockets, with server and client on reactors of the same thread.
 
 use crate::allocations_of;
+use crate::thorough::thorough;
 use windlass::{Address, Config, Conn, Connect, Event, Handler, Io, Listen, Reactor, Wait};
 
 /// Asks again as soon as the whole answer is there.
@@ -61,7 +62,7 @@ pub fn allocations_secured(
         })
     };
     assert!(until(200) > 0, "the counter counts");
-    until(1_200)
+    until(thorough(1_200, 400))
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What goes wrong while something is measured: one sentence, the right exit code, and what was measured is kept.
 
 use crate::rig::{Live, QUICK, Scratch, Server, bench, ended};
+use crate::slow::left_out;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::Command;
@@ -57,6 +58,9 @@ fn a_host_that_is_unknown_is_named() {
 
 #[test]
 fn a_target_that_vanishes_ends_the_run_and_what_came_before_is_kept() {
+    if left_out() {
+        return;
+    }
     let mut server = Live::start(["serve", "--listen", "127.0.0.1:0"]);
     let address = server.line().trim_start_matches("listening on ").trim().to_owned();
     let scratch = Scratch::new();
@@ -114,6 +118,9 @@ fn a_target_that_answers_nothing_is_found_out_by_the_time_out() {
 
 #[test]
 fn connections_that_are_refused_fail_the_run_and_the_others_are_measured() {
+    if left_out() {
+        return;
+    }
     let scratch = Scratch::new();
     let path = scratch.join("few.sock");
     let listener = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
@@ -156,7 +163,7 @@ fn connections_that_are_refused_fail_the_run_and_the_others_are_measured() {
 
 #[test]
 fn an_interrupt_keeps_what_was_measured() {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM"].into_iter().take(crate::thorough::thorough(2, 1)) {
         let scratch = Scratch::new();
         let out = scratch.join("results");
         let mut live = Live::start([&["bench", "--out", &out], &LONG[..]].concat());
@@ -182,6 +189,9 @@ fn an_interrupted_run_says_so_in_its_text() {
 
 #[test]
 fn an_interrupted_search_keeps_its_probes() {
+    if left_out() {
+        return;
+    }
     let words =
         ["--slo", "p50=10s", "--search", "--json-stream", "--rate", "200", "-c", "1", "--warm-up", "0"];
     let mut live =
@@ -194,6 +204,9 @@ fn an_interrupted_search_keeps_its_probes() {
 
 #[test]
 fn a_reader_that_leaves_is_no_panic() {
+    if left_out() {
+        return;
+    }
     let mut live = Live::start([&["bench"], &QUICK[..]].concat());
     live.line();
     let ended = live.wait_deaf().expect(0);
@@ -206,6 +219,9 @@ fn a_reader_that_leaves_is_no_panic() {
 
 #[test]
 fn a_result_that_cannot_be_printed_is_a_failure() {
+    if left_out() {
+        return;
+    }
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = crate::rig::windlass().arg("bench").args(QUICK).stdout(full).output().unwrap();
     crate::rig::Ended::of(&output).expect(1).says("standard output");
@@ -240,6 +256,9 @@ fn a_disk_that_fills_up_loses_the_files_and_not_the_result() {
 
 #[test]
 fn a_generator_that_cannot_keep_up_is_not_to_be_trusted_whatever_the_objective_says() {
+    if left_out() {
+        return;
+    }
     // Far beyond what any machine sends.
     let words = [
         "--rate",

@@ -6,3 +6,7 @@ mod refusals;
 mod results;
 mod rig;
 mod secured;
+#[path = "../rig/slow.rs"]
+mod slow;
+#[path = "../../src/thorough.rs"]
+mod thorough;

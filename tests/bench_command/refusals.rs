@@ -173,6 +173,9 @@ fn results_have_a_directory_that_can_be_written_to_before_anything_is_measured()
 
 #[test]
 fn results_of_an_earlier_run_are_replaced_only_by_force() {
+    if crate::slow::left_out() {
+        return;
+    }
     let scratch = Scratch::new();
     std::fs::write(scratch.join("run.json"), "{}").unwrap();
     let out = scratch.path().to_str().unwrap();
@@ -191,6 +194,9 @@ fn too_few_descriptors_name_the_limit_and_the_command() {
 
 #[test]
 fn a_soft_limit_of_descriptors_is_raised_silently() {
+    if crate::slow::left_out() {
+        return;
+    }
     let command = format!("{} bench {} -c 100", env!("CARGO_BIN_EXE_windlass"), QUICK.join(" "));
     // The last --connections counts.
     let script = format!("ulimit -S -n 64; exec {}", command.replace("--connections 2", ""));

@@ -1,6 +1,7 @@
 //! What a good run prints and saves, and that everything agrees.
 
 use crate::rig::{Ended, Live, QUICK, Scratch, Server, bench, ended, windlass};
+use crate::slow::left_out;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use windlass::Listen;
@@ -30,6 +31,9 @@ fn what_is_piped_has_no_escapes() {
 
 #[test]
 fn objectives_decide_the_exit_code() {
+    if left_out() {
+        return;
+    }
     let server = Server::start();
     bench(&server.address, &["--slo", "errors=0%,max=1h"]).expect(0).says("PASS");
     bench(&server.address, &["--slo", "errors=0%", "--slo", "max=1ns"]).expect(3).says("PASS").says("MISS");
@@ -123,6 +127,9 @@ fn base64_of(text: &str) -> Vec<u8> {
 
 #[test]
 fn every_kind_of_address_is_reached() {
+    if left_out() {
+        return;
+    }
     let scratch = Scratch::new();
     let path = scratch.join("echo.sock");
     let unix = Server::at(Listen::at(std::path::PathBuf::from(&path).into()));
@@ -144,6 +151,9 @@ fn every_kind_of_address_is_reached() {
 
 #[test]
 fn every_shape_of_load_runs() {
+    if left_out() {
+        return;
+    }
     let server = Server::start();
     for words in [
         &["--rate", "500"][..],
@@ -163,6 +173,9 @@ fn every_shape_of_load_runs() {
 
 #[test]
 fn a_run_compares_with_an_earlier_one() {
+    if left_out() {
+        return;
+    }
     let scratch = Scratch::new();
     let base = scratch.join("base");
     let words = ["--interval", "10ms"];
@@ -177,6 +190,9 @@ fn a_run_compares_with_an_earlier_one() {
 
 #[test]
 fn a_search_reports_what_it_tried() {
+    if left_out() {
+        return;
+    }
     // No answer takes a nanosecond, so it halves until it gives up.
     let words = ["--slo", "max=1ns", "--search", "--json", "--rate", "200", "-c", "2", "--duration", "200ms"];
     let ended = ended([&["bench", "--warm-up", "0"], &words[..]].concat());
@@ -188,6 +204,9 @@ fn a_search_reports_what_it_tried() {
 
 #[test]
 fn a_history_names_what_it_cannot_read_and_draws_the_rest() {
+    if left_out() {
+        return;
+    }
     let scratch = Scratch::new();
     for run in ["a", "b"] {
         ended([&["bench", "--out", &scratch.join(run)], &QUICK[..]].concat()).expect(0);
@@ -240,6 +259,9 @@ fn a_server_ends_with_the_program_that_started_it() {
 
 #[test]
 fn a_profile_tells_what_the_server_takes_at_each_step() {
+    if left_out() {
+        return;
+    }
     let words = [
         "--json",
         "--profile",

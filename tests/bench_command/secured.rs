@@ -2,6 +2,8 @@
 //! ours.
 
 use crate::rig::{Ended, Live, QUICK, Scratch, ended};
+use crate::slow::left_out;
+use crate::thorough::thorough;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use windlass::load::Run;
@@ -103,7 +105,8 @@ impl Certificates {
 
 #[test]
 fn the_server_within_is_measured_over_every_transport() {
-    for transport in ["tcp", "unix", "tls", "noise", "tls+noise"] {
+    let all = ["tls+noise", "tcp", "unix", "tls", "noise"];
+    for transport in all.into_iter().take(thorough(5, 1)) {
         let words = ["bench", "--transport", transport, "--json"];
         let run = ended([&words, &QUICK[..]].concat()).expect(0).run();
         assert_eq!((run.target.transport.as_str(), run.totals.failed()), (transport, 0));
@@ -121,7 +124,7 @@ fn the_server_within_is_measured_over_every_transport() {
 
 #[test]
 fn both_halves_find_each_other_by_what_the_server_prints() {
-    for transport in ["tls", "noise", "tls+noise"] {
+    for transport in ["tls+noise", "tls", "noise"].into_iter().take(thorough(3, 1)) {
         let server = Serve::over(transport);
         let known = server.known();
         let run = record(&server.address, &[&["--transport", transport], &borrowed(&known)[..]].concat());
@@ -139,6 +142,9 @@ fn both_halves_find_each_other_by_what_the_server_prints() {
 
 #[test]
 fn a_socket_file_is_secured_like_any_other_address() {
+    if left_out() {
+        return;
+    }
     let scratch = Scratch::new();
     let path = format!("unix:{}", scratch.join("echo.sock"));
     let server = Serve::start(3, &["--transport", "tls+noise", "--listen", &path]);
@@ -154,6 +160,9 @@ fn a_socket_file_is_secured_like_any_other_address() {
 
 #[test]
 fn every_pattern_of_noise_has_its_flags() {
+    if left_out() {
+        return;
+    }
     let scratch = Scratch::new();
     let psk = scratch.join("psk");
     std::fs::write(&psk, "0123456789abcdef".repeat(4) + "\n").unwrap();
@@ -179,6 +188,9 @@ fn every_pattern_of_noise_has_its_flags() {
 
 #[test]
 fn keys_from_files_are_who_one_is() {
+    if left_out() {
+        return;
+    }
     let scratch = Scratch::new();
     let (server_key, client_key) = (scratch.join("server.key"), scratch.join("client.key"));
     std::fs::write(&server_key, "11".repeat(32)).unwrap();
@@ -202,6 +214,9 @@ fn keys_from_files_are_who_one_is() {
 
 #[test]
 fn certificates_from_files_are_checked_against_their_authority() {
+    if left_out() {
+        return;
+    }
     let certificates = Certificates::new();
     let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| certificates.file(name));
     let server = Serve::start(2, &["--transport", "tls", "--cert", &cert, "--key", &key]);
@@ -225,6 +240,9 @@ fn certificates_from_files_are_checked_against_their_authority() {
 
 #[test]
 fn a_hangup_reads_the_certificate_again_and_open_connections_go_on() {
+    if left_out() {
+        return;
+    }
     let certificates = Certificates::new();
     let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| certificates.file(name));
     let mut server = Serve::start(2, &["--transport", "tls", "--cert", &cert, "--key", &key]);
@@ -257,6 +275,9 @@ fn a_hangup_reads_the_certificate_again_and_open_connections_go_on() {
 
 #[test]
 fn what_the_two_ends_do_not_share_is_told() {
+    if left_out() {
+        return;
+    }
     let noise = ["--transport", "noise"];
     let server = Serve::over("noise");
     let key = server.public_key.clone().unwrap();
@@ -280,6 +301,9 @@ fn what_the_two_ends_do_not_share_is_told() {
 
 #[test]
 fn handshakes_are_full_ones_or_resumed_ones_as_asked() {
+    if left_out() {
+        return;
+    }
     let server = Serve::over("tls");
     let known = server.known();
     let words = [&["--transport", "tls", "--mode", "handshake"], &borrowed(&known)[..]].concat();
@@ -302,6 +326,9 @@ fn handshakes_are_full_ones_or_resumed_ones_as_asked() {
 
 #[test]
 fn handshakes_of_every_transport_are_counted() {
+    if left_out() {
+        return;
+    }
     for transport in ["tcp", "unix", "noise", "tls+noise"] {
         let words = ["bench", "--mode", "handshake", "--transport", transport];
         let run = ended([&words[..], &["--json"], &QUICK].concat()).expect(0).run();
@@ -314,6 +341,9 @@ fn handshakes_of_every_transport_are_counted() {
 
 #[test]
 fn messages_resume_what_was_replaced_only_if_asked_to() {
+    if left_out() {
+        return;
+    }
     let server = Serve::over("tls");
     let known = server.known();
     let words = [&["--transport", "tls", "--reconnect-every", "5"], &borrowed(&known)[..]].concat();
@@ -326,6 +356,9 @@ fn messages_resume_what_was_replaced_only_if_asked_to() {
 
 #[test]
 fn a_secured_server_is_profiled_with_connections_that_shook_hands() {
+    if left_out() {
+        return;
+    }
     for transport in ["unix", "tls", "noise"] {
         let words = ["--transport", transport, "--json", "--profile", "all", "-c", "3"];
         let times = ["--duration", "300ms", "--interval", "50ms", "--warm-up", "50ms"];
@@ -375,6 +408,9 @@ fn foreign(port: u16, program: &str, words: &[&str]) -> Option<Foreign> {
 
 #[test]
 fn pages_come_over_https_from_openssl() {
+    if left_out() {
+        return;
+    }
     let (certificates, port) = (Certificates::new(), free_port());
     let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| certificates.file(name));
     let accept = format!("127.0.0.1:{port}");
@@ -393,6 +429,9 @@ fn pages_come_over_https_from_openssl() {
 
 #[test]
 fn pages_come_over_https_from_nginx_and_sessions_are_resumed() {
+    if left_out() {
+        return;
+    }
     let (certificates, port) = (Certificates::new(), free_port());
     let [ca, cert, key, conf] = ["ca.pem", "cert.pem", "key.pem", "conf"].map(|name| certificates.file(name));
     let dir = certificates.scratch.path().display();
@@ -413,6 +452,9 @@ fn pages_come_over_https_from_nginx_and_sessions_are_resumed() {
 
 #[test]
 fn redis_is_reached_over_tls() {
+    if left_out() {
+        return;
+    }
     let (certificates, port) = (Certificates::new(), free_port());
     let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| certificates.file(name));
     let tls_port = port.to_string();

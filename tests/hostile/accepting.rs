@@ -108,6 +108,9 @@ fn a_shortage_of_descriptors_does_not_spin_and_sheds_after_a_second() {
 
 #[test]
 fn a_shortage_that_passed_does_not_shorten_the_next_ones_patience() {
+    if crate::slow::left_out() {
+        return;
+    }
     if !in_a_child("accepting::a_shortage_that_passed_does_not_shorten_the_next_ones_patience") {
         return;
     }

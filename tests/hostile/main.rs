@@ -18,4 +18,8 @@ mod security;
 mod sending;
 mod shutdown;
 mod signals;
+#[path = "../rig/slow.rs"]
+mod slow;
 mod swarm;
+#[path = "../../src/thorough.rs"]
+mod thorough;

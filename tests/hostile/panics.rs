@@ -115,6 +115,8 @@ fn a_panic_in_one_core_ends_the_others_in_good_order_and_reaches_join() {
         peer.read_exact(&mut got).unwrap();
     }
     peers[0].write_all(b"panic").unwrap();
+    // Whoever stays connected would be waited for until the drain's time is up.
+    peers.into_iter().for_each(|mut peer| _ = peer.read_to_end(&mut Vec::new()));
     let Err(Error::Panicked { payload, .. }) = running.join() else { panic!("it did not fail") };
     assert!(payload.to_string().contains("was told to"));
 }

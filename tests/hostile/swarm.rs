@@ -6,6 +6,7 @@
 
 #[cfg(all(feature = "noise", feature = "tls"))]
 use crate::security::{ALL, Kind};
+use crate::thorough::thorough;
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -495,7 +496,8 @@ impl Swarm {
 fn swarm() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
     let first = number("SWARM_SEED");
-    let rounds = number("SWARM_ROUNDS").unwrap_or(if first.is_some() { 1 } else { 2 + ALL.len() as u64 });
+    let rounds =
+        number("SWARM_ROUNDS").unwrap_or(if first.is_some() { 1 } else { thorough(2 + ALL.len() as u64, 1) });
     let first = first.unwrap_or_else(|| {
         let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         clock.map_or(1, |since| since.as_nanos() as u64)

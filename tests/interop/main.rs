@@ -19,3 +19,5 @@ mod reload;
 mod rig;
 mod rigs;
 mod rustls;
+#[path = "../../src/thorough.rs"]
+mod thorough;

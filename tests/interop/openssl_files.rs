@@ -4,6 +4,7 @@ use crate::certificates::Pair;
 use crate::openssl;
 use crate::ours::{self, Client, Server};
 use crate::rig::{Folder, Tool, can_use};
+use crate::thorough::thorough;
 use windlass::error::Cause;
 use windlass::tls::{ClientTls, ServerTls};
 use windlass::{Connect, Listen};
@@ -43,7 +44,7 @@ fn keys_of_every_kind_are_served_by_us_and_by_s_server() {
     if !can_use("openssl") {
         return;
     }
-    for (command, begins) in KEYS {
+    for (command, begins) in KEYS.into_iter().rev().take(thorough(KEYS.len(), 2)) {
         let folder = Folder::new();
         let pair = make(&folder, command, begins);
         let server = Server::start(Listen::tcp("127.0.0.1:0").tls(&ours::server_tls(&pair)));

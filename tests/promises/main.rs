@@ -15,3 +15,7 @@ mod net;
 mod order;
 mod ownership;
 mod sending;
+#[path = "../rig/slow.rs"]
+mod slow;
+#[path = "../../src/thorough.rs"]
+mod thorough;

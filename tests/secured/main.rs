@@ -16,3 +16,5 @@ mod rig;
 mod security;
 mod sending;
 mod storms;
+#[path = "../../src/thorough.rs"]
+mod thorough;

@@ -3,6 +3,7 @@
 
 use crate::peers::{Middle, TO_SERVER};
 use crate::rig::{Pair, SECURED, echo, ignore, pattern};
+use crate::thorough::thorough;
 use windlass::{Cause, Config};
 
 /// SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014).
@@ -25,7 +26,7 @@ fn seeds(count: u64) -> impl Iterator<Item = u64> {
 
 #[test]
 fn pieces_of_any_size_arrive_whole_in_both_directions() {
-    for seed in seeds(8) {
+    for seed in seeds(thorough(8, 1)) {
         for kind in SECURED {
             let mut random = Random(seed);
             let config = Config::with(|config| {
@@ -66,7 +67,7 @@ fn pieces_of_any_size_arrive_whole_in_both_directions() {
 
 #[test]
 fn a_bit_flipped_anywhere_ends_both_ends_and_delivers_nothing_false() {
-    for seed in seeds(25) {
+    for seed in seeds(thorough(25, 3)) {
         for kind in SECURED {
             let mut random = Random(seed);
             let mut pair = Pair::listening(|listen| kind.listen(listen), Config::default());

@@ -2,10 +2,16 @@
 //! their handlers saw.
 
 pub use crate::security::{ALL, Kind};
+use crate::thorough::thorough;
 use windlass::noise::Noise;
 
 /// The kinds that are secured at all.
 pub const SECURED: [Kind; 3] = [Kind::Tls, Kind::Noise, Kind::TlsNoise];
+
+/// All kinds, or at a desk those with the fewest and the most layers: for tests that take long with each.
+pub fn some_kinds() -> &'static [Kind] {
+    thorough(&ALL, &[Kind::Plain, Kind::TlsNoise])
+}
 
 impl Kind {
     /// Listens as this kind does, with other Noise.

@@ -2,6 +2,7 @@
 
 use crate::peers::{APPLICATION_DATA, TlsPeer, tls_records};
 use crate::rig::{Host, Kind, Pair, SECURED, Side, ignore, pattern};
+use crate::thorough::thorough;
 use bytes::Bytes;
 use windlass::{Config, Conn, Event, Io};
 
@@ -165,7 +166,7 @@ fn all_ways_of_sending_mixed_at_random_keep_their_order() {
     };
     for kind in SECURED {
         let (mut pair, conn) = Pair::new(kind, windlass::Options::default());
-        let data = pattern(2_000_000);
+        let data = pattern(thorough(2_000_000, 400_000));
         let mut sent = 0;
         pair.until(&format!("{kind:?}"), ignore, ignore, |pair| {
             let io = pair.client.io();

@@ -2,6 +2,7 @@
 
 use crate::peers::{Raw, TlsPeer};
 use crate::rig::{Host, Kind, Pair, SECURED, echo, ignore};
+use crate::thorough::thorough;
 use std::fs::File;
 use windlass::metrics::{AcceptFailure, Budget};
 use windlass::{Cause, Config, Event, Io};
@@ -71,7 +72,8 @@ fn resident_bytes() -> usize {
 
 #[test]
 fn connections_that_come_and_go_leave_nothing() {
-    let cycles = std::env::var("SECURED_CYCLES").map_or(300, |text| text.parse().unwrap());
+    let cycles =
+        std::env::var("SECURED_CYCLES").map_or_else(|_| thorough(300, 40), |text| text.parse().unwrap());
     for kind in SECURED {
         let mut pair = Pair::listening(|listen| kind.listen(listen), Config::default());
         let mut warm = 0;

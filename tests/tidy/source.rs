@@ -4,6 +4,7 @@ use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 use std::fmt;
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// What a rule found, worded so that one knows what to do.
 #[derive(Debug)]
@@ -268,13 +269,18 @@ fn flatten(stream: TokenStream, tokens: &mut Vec<Token>) {
 }
 
 /// Every file of the crate's own Rust: the rivals under `benches/peers` are a workspace of their own.
-pub fn load_all() -> Vec<Source> {
-    let mut sources = Vec::new();
-    for folder in ["src", "tests", "benches", "examples"] {
-        load_folder(folder, &mut sources);
-    }
-    sources.sort_by(|a, b| a.path.cmp(&b.path));
-    sources
+///
+/// They are parsed once for all rules.
+pub fn load_all() -> &'static [Source] {
+    static ALL: OnceLock<Vec<Source>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        let mut sources = Vec::new();
+        for folder in ["src", "tests", "benches", "examples"] {
+            load_folder(folder, &mut sources);
+        }
+        sources.sort_by(|a, b| a.path.cmp(&b.path));
+        sources
+    })
 }
 
 fn load_folder(folder: &str, sources: &mut Vec<Source>) {

@@ -89,16 +89,16 @@ mod tests {
     #[test]
     fn one_of_fifty_unchanged_runs_is_flagged() {
         let mut random = fastrand::Rng::with_seed(7);
-        const DRAWS: usize = 20_000;
+        let draws = crate::thorough::thorough(20_000, 5_000);
         for before in BEFORE_MIN..=BEFORE_MAX {
             let mut flagged = 0;
-            for _ in 0..DRAWS {
+            for _ in 0..draws {
                 // Noise of 30 %, so that the floor does not matter.
                 let values: Vec<_> = (0..=before).map(|_| (0.3 * normal(&mut random)).exp()).collect();
                 let (now, earlier) = values.split_last().unwrap();
                 flagged += usize::from(expected(earlier, Nature::Factor).unwrap().is_departed(*now));
             }
-            let share = flagged as f64 / DRAWS as f64;
+            let share = flagged as f64 / draws as f64;
             assert!((0.012..=0.028).contains(&share), "{share} after {before} runs, seed 7");
         }
     }

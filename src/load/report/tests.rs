@@ -241,13 +241,14 @@ fn figures_that_are_no_numbers_do_no_harm() {
 
 #[test]
 fn ten_thousand_intervals_become_a_page_of_reasonable_size() {
-    let run = Fixture { intervals: 10_000, draws: 3, ..small() }.run();
+    let (intervals, merged) = crate::thorough::thorough((10_000, 42), (1_000, 5));
+    let run = Fixture { intervals, draws: 3, ..small() }.run();
     let page = page(&run, None);
     let all = checked(&page);
     let json = all.iter().find(|element| element.attribute("id") == Some("run")).unwrap();
     let rest = page.len() - json.inner.len();
     assert!(rest < 1_500_000, "{rest} bytes besides the record");
-    assert!(page.contains("Each column merges 42 intervals"));
+    assert!(page.contains(&format!("Each column merges {merged} intervals")));
 }
 
 /// The custom properties of each block of the style sheet that sets the ground: light, dark, dark.
@@ -360,10 +361,10 @@ fn histories_of_nothing_and_of_one_run_render() {
 /// Writes pages to look at into the directory that `WINDLASS_REPORT_SAMPLES` names, if it names one.
 #[test]
 fn samples_can_be_looked_at() {
-    let fixture = Fixture::default();
+    let fixture = Fixture { draws: crate::thorough::thorough(1_500, 100), ..Fixture::default() };
     let full = fixture.full_run();
-    let baseline = Fixture { seed: 8, median_ns: 70e3, stall_s: None, ..Fixture::default() }.run();
-    let plain = Fixture { stall_s: None, ..Fixture::default() }.run();
+    let baseline = Fixture { seed: 8, median_ns: 70e3, stall_s: None, ..fixture.clone() }.run();
+    let plain = Fixture { stall_s: None, ..fixture.clone() }.run();
     let single = Fixture { intervals: 1, draws: 40, stall_s: None, ..Fixture::default() }.run();
     let medians: Vec<f64> = (0..24)
         .map(|i| 62e3 * (1.0 + 0.02 * f64::sin(i as f64 * 2.4)) * if i > 16 { 1.3 } else { 1.0 })
@@ -375,7 +376,16 @@ fn samples_can_be_looked_at() {
         ("empty", page(&Fixture { intervals: 0, ..Fixture::default() }.run(), None)),
         (
             "long",
-            page(&Fixture { intervals: 3_000, draws: 40, interval_s: 1.0, ..Fixture::default() }.run(), None),
+            page(
+                &Fixture {
+                    intervals: crate::thorough::thorough(3_000, 300),
+                    draws: 40,
+                    interval_s: 1.0,
+                    ..Fixture::default()
+                }
+                .run(),
+                None,
+            ),
         ),
         ("history", history(&runs(&medians))),
     ];

@@ -2,6 +2,7 @@
 
 use super::super::pieces::{self, Found};
 use super::*;
+use crate::thorough::thorough;
 use proptest::prelude::*;
 
 fn http(change: impl FnOnce(&mut HttpRequest)) -> Result<Http, Error> {
@@ -296,6 +297,8 @@ fn answer() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(thorough(256, 24)))]
+
     #[test]
     fn cuts_change_nothing(
         texts in prop::collection::vec(answer(), 1..10), cuts in prop::collection::vec(1..60usize, 0..99),

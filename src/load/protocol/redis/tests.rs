@@ -2,6 +2,7 @@
 
 use super::super::pieces::{self, Found};
 use super::*;
+use crate::thorough::thorough;
 use proptest::prelude::*;
 
 fn redis(change: impl FnOnce(&mut RedisCommands)) -> Result<Redis, Error> {
@@ -181,6 +182,8 @@ fn reply() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(thorough(256, 24)))]
+
     #[test]
     fn cuts_change_nothing(
         replies in prop::collection::vec(reply(), 1..20), cuts in prop::collection::vec(1..40usize, 0..99),

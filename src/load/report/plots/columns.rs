@@ -98,6 +98,7 @@ pub(super) fn max_ns(distribution: &Distribution) -> Option<f64> {
 mod tests {
     use super::*;
     use crate::metrics::HistogramSnapshot;
+    use crate::thorough::thorough;
     use proptest::prelude::*;
 
     fn interval(index: usize, value: u64) -> Interval {
@@ -114,6 +115,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(thorough(256, 8)))]
+
         #[test]
         fn merging_keeps_every_count_and_the_whole_time(values in prop::collection::vec(1u64..1_000_000, 1..1_500)) {
             let intervals: Vec<_> = values.iter().enumerate().map(|(i, value)| interval(i, *value)).collect();

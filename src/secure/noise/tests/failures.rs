@@ -118,7 +118,7 @@ fn every_byte_of_every_handshake_message_counts() {
                     "byte {at}: {failure:?}"
                 ),
             }
-            at += 1;
+            at += crate::thorough::thorough(1, 7);
         }
         assert!(at >= 2 * 34, "{at} bytes tried");
     }

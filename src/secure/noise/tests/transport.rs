@@ -2,6 +2,7 @@
 
 use super::super::fuzz;
 use super::*;
+use crate::thorough::thorough;
 use proptest::prelude::*;
 use snow::TransportState;
 
@@ -173,7 +174,7 @@ fn nonces_that_run_out_close_by_name() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(thorough(64, 6)))]
 
     /// Whatever is sent comes out, in order and all of it, however it is batched and wherever the wire cuts it.
     #[test]
@@ -216,7 +217,7 @@ fn whatever_comes_nothing_panics() {
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ mixed >> 31
     };
-    for _ in 0..2_000 {
+    for _ in 0..thorough(2_000, 200) {
         let length = 1 + 4 * (random() % 16);
         let script: Vec<u8> = (0..length).map(|_| random().to_le_bytes()[0]).collect();
         fuzz::fuzz(&script);

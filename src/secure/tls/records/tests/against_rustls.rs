@@ -3,6 +3,7 @@
 use super::super::super::keys::Suite;
 use super::stock::{self, Kernel, Stock, traffic_key};
 use super::*;
+use crate::thorough::thorough;
 use proptest::prelude::*;
 use rustls::{Connection, HandshakeKind};
 use std::collections::VecDeque;
@@ -360,6 +361,8 @@ fn check_double(stock: &Stock, is_client: bool, program: &[Sealed], damage: Opti
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(thorough(256, 32)))]
+
     #[test]
     fn what_stock_rustls_refuses_we_refuse_and_what_both_take_is_the_same(
         is_client in any::<bool>(),

@@ -1,6 +1,7 @@
 //! Streams of data that arrive whole, in pieces, cut short, or after their end.
 
 use super::*;
+use crate::thorough::thorough;
 use proptest::prelude::*;
 
 /// Feeds `wire` in pieces and keeps what is left of each, as the reactor does.
@@ -21,7 +22,7 @@ fn open_in_pieces(end: &mut End, wire: &[u8], pieces: &[usize]) -> (Vec<u8>, usi
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(thorough(64, 8)))]
 
     #[test]
     fn no_split_of_the_wire_changes_or_loses_data(

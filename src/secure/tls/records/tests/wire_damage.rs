@@ -1,6 +1,7 @@
 //! Records that were altered, dropped, repeated or swapped on the way, and wires full of noise.
 
 use super::*;
+use crate::thorough::thorough;
 use proptest::prelude::*;
 
 #[test]
@@ -75,7 +76,7 @@ fn bytes_of_a_record_that_was_not_authentic_are_not_left_in_the_buffer() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(thorough(512, 64)))]
 
     #[test]
     fn no_bytes_make_it_panic(data in prop::collection::vec(any::<u8>(), 0..600)) {
