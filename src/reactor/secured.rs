@@ -40,11 +40,12 @@ impl Io {
     pub(super) fn secure(&mut self, handle: Handle) {
         let now = self.now;
         let Some(c) = self.conns.get_mut(handle) else { return };
-        c.enter(State::Securing, now);
+        // A late word that the socket is connected must not give the handshake its time once more.
         let Some(secured) = c.layer.secured().filter(|secured| !secured.begun) else { return };
         secured.begun = true;
-        self.metrics.handshakes_pending.add(1);
         let speaks_first = secured.initiator;
+        c.enter(State::Securing, now);
+        self.metrics.handshakes_pending.add(1);
         self.securing += usize::from(c.listener.is_some());
         let readable = c.readable;
         self.watch(handle);
