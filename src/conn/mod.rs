@@ -192,6 +192,12 @@ impl Connection {
         self.out.as_ref().map_or(0, |queue| queue.len() + self.layer.staged_bytes())
     }
 
+    /// Whether the kernel refused what the queue holds: then its next writable event goes on from there.
+    #[inline]
+    pub(crate) fn was_refused(&self) -> bool {
+        self.out.as_ref().is_some_and(|queue| !queue.is_empty()) && !self.dirty
+    }
+
     /// Input is owed while a message or a record is unfinished or the application expects an answer.
     pub(crate) fn note_owed(&mut self, now: Instant) {
         let owed = self.expecting || self.kept.is_some() || self.layer.holds_partial();

@@ -146,6 +146,17 @@ pub struct Agreed {
     pub handshakes: u64,
 }
 
+impl Agreed {
+    /// All of it in one line, without the number.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let parts =
+            [&self.tls_version, &self.cipher_suite, &self.key_exchange, &self.alpn, &self.noise_protocol];
+        let words = parts.into_iter().flatten().map(String::as_str).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workload {

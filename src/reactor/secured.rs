@@ -220,7 +220,8 @@ impl Io {
 
     // ---- receiving
 
-    /// One read of a secured connection, and what follows from it. Answers whether there may be more.
+    /// One read of at most `room` bytes for a secured connection, and what follows from it. Answers whether there may
+    /// be more.
     #[inline(never)]
     pub(super) fn receive_secured<H: Handler + ?Sized>(
         &mut self,
@@ -228,10 +229,8 @@ impl Io {
         handle: Handle,
         buffer: &mut ReceiveBuffer,
         budget: &mut usize,
+        room: usize,
     ) -> bool {
-        let Some(c) = self.conns.get_mut(handle) else { return false };
-        let credit = usize::try_from(c.read_credit).unwrap_or(usize::MAX);
-        let room = buffer.area().len().min(*budget).min(credit);
         let (before, read) = match self.read_wire(handle, buffer, room) {
             Wire::Bytes { before, read } => (before, read),
             Wire::Empty => {
@@ -404,8 +403,6 @@ impl Io {
         }
         let reply = std::mem::take(&mut self.sealing.reply);
         self.enqueue(handle, |queue, pool| queue.append(pool, &reply));
-        // What is staged makes the queue look as if the kernel had refused something.
-        self.mark_dirty(handle);
         self.sealing.reply = reply;
         self.sealing.reply.clear();
     }
@@ -442,7 +439,7 @@ impl Io {
         }
     }
 
-    /// Puts plaintext behind what is staged; it is sealed with the next flush, or once there is a record of it.
+    /// Puts plaintext behind what is staged; it is sealed with the next flush, or once there are a few records of it.
     pub(super) fn stage(
         &mut self,
         handle: Handle,
@@ -530,9 +527,9 @@ impl Io {
     /// Seals `piece` at the end of the queue. `false` if that ended the connection.
     fn seal_into_queue(&mut self, handle: Handle, piece: &[u8]) -> bool {
         let Some(c) = self.conns.get_mut(handle) else { return false };
+        let fresh = !c.was_refused();
         let Some(secured) = c.layer.secured().filter(|secured| secured.open) else { return false };
         let room = secured.sealed_bytes_max(piece.len());
-        let was_empty = c.out.as_ref().is_none_or(|queue| queue.is_empty()) || c.dirty;
         let queue = c.out.get_or_insert_with(|| self.spare_queues.pop().unwrap_or_default());
         let sealed = secured.seal(piece, queue.spare(&mut self.pool, room), &mut self.sealing);
         queue.commit(&mut self.pool, sealed.as_ref().copied().unwrap_or(0));
@@ -544,7 +541,7 @@ impl Io {
                 if self.cork.is_open_for(handle) {
                     self.cork.shut();
                 }
-                if was_empty {
+                if fresh {
                     self.mark_dirty(handle);
                 }
                 self.note_pool_grew();

@@ -225,13 +225,12 @@ impl Io {
     /// How many bytes a send would take now. Asking does not arm `Drained`: that comes after a send answered
     /// `Backlogged` or `Full`.
     #[must_use]
-    pub fn room(&mut self, conn: Conn) -> usize {
-        let buffered = self.buffered_bytes();
-        let Some(c) = self.conns.get_mut(conn.handle()).filter(|c| c.may_send()) else { return 0 };
+    pub fn room(&self, conn: Conn) -> usize {
+        let Some(c) = self.conns.get(conn.handle()).filter(|c| c.may_send()) else { return 0 };
         let corked = if self.cork.open_for == Some(conn.handle()) { self.cork.len } else { 0 };
         let own = c.options.queue.max_bytes.saturating_sub(c.queued() + corked);
-        let room = own.min(self.config.buffer_bytes_max.saturating_sub(buffered + corked));
-        match c.layer.secured() {
+        let room = own.min(self.config.buffer_bytes_max.saturating_sub(self.buffered_bytes() + corked));
+        match c.layer.held() {
             Some(secured) => room.saturating_sub(secured.sealed_bytes_max(room).saturating_sub(room)),
             None => room,
         }
@@ -325,7 +324,7 @@ impl Io {
             return Err(SendError::Closing);
         }
         // A sealed record cannot be taken back: there must be room for it before it is made.
-        let bytes = c.layer.secured().map_or(bytes, |secured| secured.sealed_bytes_max(bytes).max(bytes));
+        let bytes = c.layer.held().map_or(bytes, |secured| secured.sealed_bytes_max(bytes).max(bytes));
         if bytes > c.options.queue.max_bytes.min(self.config.buffer_bytes_max) {
             return Err(SendError::TooLarge);
         }
@@ -449,9 +448,9 @@ impl Io {
 
     /// Queues bytes that were not offered to the kernel yet.
     pub(super) fn enqueue(&mut self, handle: Handle, fill: impl FnOnce(&mut OutQueue, &mut Pool)) {
-        let was_empty = self.conns.get(handle).is_some_and(|c| c.queued() == 0 || c.dirty);
+        let fresh = self.conns.get(handle).is_some_and(|c| !c.was_refused());
         self.store(handle, fill);
-        if was_empty {
+        if fresh {
             // The flush at the end of the turn will most likely empty it: only what it leaves needs a deadline.
             self.mark_dirty(handle);
         }

@@ -310,12 +310,12 @@ impl Io {
         if *budget == 0 || self.memory_short {
             return self.postpone(handle, *budget);
         }
-        if !c.layer.is_plain() {
-            return self.receive_secured(handler, handle, buffer, budget);
-        }
         let area = buffer.area();
         let credit = usize::try_from(c.read_credit).unwrap_or(usize::MAX);
         let room = area.len().min(*budget).min(credit);
+        if !c.layer.is_plain() {
+            return self.receive_secured(handler, handle, buffer, budget, room);
+        }
         let n = match c.socket.read(&mut area[..room]) {
             Ok(n) if n > 0 => n,
             other => return self.received_nothing(handler, handle, other),

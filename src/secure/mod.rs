@@ -100,7 +100,10 @@ impl Failure {
 
 /// Passes a call on to whichever transformer it is.
 macro_rules! each {
-    ($self:ident, $of:ident => $call:expr) => {
+    ($self:ident, $($by:ident)+ => $call:expr) => {
+        each!(@ $self, [$($by)+], $call)
+    };
+    (@ $self:ident, [mut $of:ident], $call:expr) => {
         match *$self {
             #[cfg(feature = "tls")]
             Transformer::Tls(ref mut $of) => $call,
@@ -108,12 +111,20 @@ macro_rules! each {
             Transformer::Noise(ref mut $of) => $call,
         }
     };
+    (@ $self:ident, [$of:ident], $call:expr) => {
+        match *$self {
+            #[cfg(feature = "tls")]
+            Transformer::Tls(ref $of) => $call,
+            #[cfg(feature = "noise")]
+            Transformer::Noise(ref $of) => $call,
+        }
+    };
 }
 
 #[cfg_attr(not(any(feature = "tls", feature = "noise")), allow(unused_variables, clippy::ptr_arg))]
 impl Transformer {
     /// Whether it must speak before the peer has: [`Transformer::shake`] is then called with nothing received.
-    pub(crate) fn speaks_first(&mut self) -> bool {
+    pub(crate) fn speaks_first(&self) -> bool {
         each!(self, of => of.speaks_first())
     }
 
@@ -126,43 +137,43 @@ impl Transformer {
         plain: &mut [u8],
         reply: &mut Vec<u8>,
     ) -> Result<Shaken, Failure> {
-        each!(self, of => of.shake(now, wire, plain, reply))
+        each!(self, mut of => of.shake(now, wire, plain, reply))
     }
 
     /// Adds to `session` what the handshake agreed on, once it is done, and forgets it.
     pub(crate) fn describe(&mut self, session: &mut Session) {
-        each!(self, of => of.describe(session));
+        each!(self, mut of => of.describe(session));
     }
 
     /// Opens all whole records in `wire` into `plain`, which is at least as long. What must go to the peer (a key
     /// update, an alert) is appended to `reply`, sealed.
     pub(crate) fn open(&mut self, wire: &mut [u8], plain: &mut [u8], reply: &mut Vec<u8>) -> Opened {
-        each!(self, of => of.open(wire, plain, reply))
+        each!(self, mut of => of.open(wire, plain, reply))
     }
 
     /// The most bytes that sealing `plain_bytes` in one go takes; also asked before the handshake is over.
-    pub(crate) fn sealed_bytes_max(&mut self, plain_bytes: usize) -> usize {
+    pub(crate) fn sealed_bytes_max(&self, plain_bytes: usize) -> usize {
         each!(self, of => of.sealed_bytes_max(plain_bytes))
     }
 
     /// Seals all of `plain` as records at the front of `sealed`, which has room for
     /// [`Transformer::sealed_bytes_max`], and says how long they are.
     pub(crate) fn seal(&mut self, plain: &[u8], sealed: &mut [u8]) -> Result<usize, Failure> {
-        each!(self, of => of.seal(plain, sealed))
+        each!(self, mut of => of.seal(plain, sealed))
     }
 
     /// Appends the mark that ends our side in good order, if the protocol has one. Nothing is sealed after it.
     pub(crate) fn finish(&mut self, reply: &mut Vec<u8>) {
-        each!(self, of => of.finish(reply));
+        each!(self, mut of => of.finish(reply));
     }
 
     /// What the end of the stream means after all that was opened: `None` if it was to be expected.
-    pub(crate) fn end_of_stream(&mut self, bytes_left: usize) -> Option<Failure> {
+    pub(crate) fn end_of_stream(&self, bytes_left: usize) -> Option<Failure> {
         each!(self, of => of.end_of_stream(bytes_left))
     }
 
     /// When the session has lived as long as it may.
-    pub(crate) fn expires_at(&mut self) -> Instant {
+    pub(crate) fn expires_at(&self) -> Instant {
         each!(self, of => of.expires_at())
     }
 }

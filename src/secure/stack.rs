@@ -29,8 +29,9 @@ impl Layer {
         }
     }
 
+    /// The same to look at.
     #[inline]
-    fn held(&self) -> Option<&Secured> {
+    pub(crate) fn held(&self) -> Option<&Secured> {
         match self {
             Layer::Plain => None,
             Layer::Secured(secured) => match secured.outer {
@@ -55,15 +56,14 @@ impl Layer {
     /// Whether the beginning of a record is held.
     #[inline]
     pub(crate) fn holds_partial(&self) -> bool {
-        self.held().is_some_and(|secured| secured.rest.is_some() || secured.inner_rest.is_some())
+        self.held().is_some_and(Secured::holds_partial)
     }
 
     /// Whether the handshake left something that is still to be opened: whole records perhaps, or the end of the
     /// outer layer's stream.
     #[inline]
     pub(crate) fn holds_unopened(&self) -> bool {
-        self.held()
-            .is_some_and(|s| s.unopened && (s.outer_finished || s.rest.is_some() || s.inner_rest.is_some()))
+        self.held().is_some_and(|s| s.unopened && (s.outer_finished || s.holds_partial()))
     }
 
     /// Whether a handshake is on its way: its peer said something that was answered, or that is about to be looked at.
@@ -236,7 +236,7 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
-    fn new(mut outer: Transformer, inner: Option<Transformer>) -> Secured {
+    fn new(outer: Transformer, inner: Option<Transformer>) -> Secured {
         let initiator = outer.speaks_first();
         Secured {
             initiator,
@@ -285,7 +285,7 @@ impl Secured {
             shaken.consumed += before;
         }
         if shaken.done {
-            let inner = self.inner.as_mut().map_or(Instant::FAR_FUTURE, Transformer::expires_at);
+            let inner = self.inner.as_ref().map_or(Instant::FAR_FUTURE, Transformer::expires_at);
             self.expires_at = self.outer.expires_at().min(inner);
         }
         Ok(shaken)
@@ -372,8 +372,8 @@ impl Secured {
     }
 
     /// The most bytes that sealing `plain_bytes` in one go takes.
-    pub(crate) fn sealed_bytes_max(&mut self, plain_bytes: usize) -> usize {
-        let inner = self.inner.as_mut().map_or(plain_bytes, |inner| inner.sealed_bytes_max(plain_bytes));
+    pub(crate) fn sealed_bytes_max(&self, plain_bytes: usize) -> usize {
+        let inner = self.inner.as_ref().map_or(plain_bytes, |inner| inner.sealed_bytes_max(plain_bytes));
         self.outer.sealed_bytes_max(inner)
     }
 
@@ -420,6 +420,10 @@ impl Secured {
     }
 
     // ---- what is held between reads
+
+    fn holds_partial(&self) -> bool {
+        self.rest.is_some() || self.inner_rest.is_some()
+    }
 
     /// How much is held of an unfinished record.
     pub(crate) fn rest_bytes(&self) -> usize {

@@ -8,7 +8,6 @@ mod queues;
 mod records;
 #[cfg(all(feature = "noise", feature = "tls"))]
 #[path = "../rig/security.rs"]
-#[allow(dead_code)]
 mod security;
 #[path = "../../src/thorough.rs"]
 mod thorough;

@@ -233,17 +233,8 @@ fn secured(security: &Security, style: Style) -> String {
     let mut text = String::new();
     let mut name = "\nSecurity";
     for agreed in &security.agreed {
-        let parts = [
-            &agreed.tls_version,
-            &agreed.cipher_suite,
-            &agreed.key_exchange,
-            &agreed.alpn,
-            &agreed.noise_protocol,
-        ];
-        let words: Vec<&str> =
-            parts.into_iter().flatten().map(String::as_str).filter(|word| !word.is_empty()).collect();
         let columns = LABEL_COLUMNS + usize::from(!name.is_empty());
-        let _ = writeln!(text, "{}{}", label(name, columns, style), words.join(", "));
+        let _ = writeln!(text, "{}{}", label(name, columns, style), agreed.words());
         name = "";
     }
     let (full, resumed) = (human_count(security.full), human_count(security.resumed));

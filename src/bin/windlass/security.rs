@@ -217,7 +217,7 @@ fn initiator(args: &SecurityArgs, keys: Option<&KeyPair>, peers: &[PublicKey]) -
             None => Noise::initiator(&own_keys(args)?, *first),
         }
     };
-    let noise = if others.is_empty() { noise } else { noise.pin(others.iter().copied()) };
+    let noise = if others.is_empty() { noise } else { noise.allow(others.iter().copied()) };
     tuned(noise, args)
 }
 

@@ -247,18 +247,7 @@ fn workload_pairs(workload: &Workload) -> Vec<(&'static str, String)> {
 fn security_pairs(security: &Security) -> Vec<(&'static str, String)> {
     let mut made =
         vec![("handshakes", format!("{} full, {} resumed", count(security.full), count(security.resumed)))];
-    for agreed in &security.agreed {
-        let told = [
-            &agreed.tls_version,
-            &agreed.cipher_suite,
-            &agreed.key_exchange,
-            &agreed.alpn,
-            &agreed.noise_protocol,
-        ];
-        let words: Vec<&str> =
-            told.into_iter().flatten().map(String::as_str).filter(|word| !word.is_empty()).collect();
-        made.push(("agreed", words.join(", ")));
-    }
+    made.extend(security.agreed.iter().map(|agreed| ("agreed", agreed.words())));
     made
 }
 

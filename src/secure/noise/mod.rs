@@ -258,15 +258,11 @@ impl Noise {
         self.with(|config| config.prologue = prologue.to_vec())
     }
 
-    /// Accepts these responder keys besides the one given to [`Noise::initiator`]: for the time in which a
-    /// responder changes its key, or for one of several. Needs [`Pattern::XX`], where the responder shows its key.
-    #[must_use]
-    pub fn pin(self, responders: impl IntoIterator<Item = PublicKey>) -> Noise {
-        self.allow(responders)
-    }
-
     /// Accepts these peer keys, besides those given before, and no others: anything else is
     /// [`Cause::KeyNotAllowed`](crate::Cause::KeyNotAllowed) before `Opened`. An empty list lets nobody in.
+    ///
+    /// For an initiator they stand beside the key given to [`Noise::initiator`]: for the time in which a responder
+    /// changes its key, or for one of several. That needs [`Pattern::XX`], where the responder shows its key.
     #[must_use]
     pub fn allow(self, keys: impl IntoIterator<Item = PublicKey>) -> Noise {
         self.with(|config| config.allowed.get_or_insert_default().extend(keys))

@@ -24,7 +24,7 @@ fn contradictions_are_told_before_anything_connects() {
     assert!(told(Wanted::accepting(&responder.clone().pattern(Pattern::NN))).contains("unauthenticated"));
     let unauthenticated = Noise::unauthenticated_nk_responder(&keys(2));
     assert!(told(Wanted::accepting(&unauthenticated.pattern(Pattern::XK))).contains("unauthenticated"));
-    assert!(told(Wanted::connecting(&initiator.clone().pin([keys(3).public()]))).contains("2 are given"));
+    assert!(told(Wanted::connecting(&initiator.clone().allow([keys(3).public()]))).contains("2 are given"));
     for nobody in [Noise::unauthenticated_nk_responder(&keys(2)), Noise::unauthenticated_nn_responder()] {
         assert!(told(Wanted::accepting(&nobody.clone().allow([]))).contains("shows no key"));
         assert!(told(Wanted::accepting(&nobody.check(|_| true))).contains("shows no key"));

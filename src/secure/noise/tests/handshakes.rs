@@ -146,7 +146,8 @@ fn a_check_decides_about_initiators_and_responders_alike() {
 
 #[test]
 fn pinned_keys_are_as_good_as_the_first() {
-    let initiator = Noise::initiator(&keys(1), keys(3).public()).pattern(Pattern::XX).pin([keys(2).public()]);
+    let initiator =
+        Noise::initiator(&keys(1), keys(3).public()).pattern(Pattern::XX).allow([keys(2).public()]);
     let (mut a, mut b) = open_pair(&initiator, &Noise::responder(&keys(2)).pattern(Pattern::XX));
     carries_both_ways(&mut a, &mut b);
 }
