@@ -29,7 +29,7 @@ const FLOORS: &[&[&str]] = &[
     &["conn"],
     &["reactor"],
     &["client"],
-    &["load"],
+    &["load", "proxy", "sim"],
 ];
 
 /// The lowest room that may own a `Clock`; the rooms below it are told what time it is.
