@@ -120,7 +120,8 @@ fn a_proxy_gets_another_upstream() {
 #[test]
 fn a_proxy_begins_switched_off_if_that_is_asked_for() {
     let (proxy, upstream) = (Proxy::empty(), Upstream::start());
-    let body = json!({"name": "echo", "listen": "127.0.0.1:0", "upstream": upstream.address, "enabled": false});
+    let body =
+        json!({"name": "echo", "listen": "127.0.0.1:0", "upstream": upstream.address, "enabled": false});
     let shown = proxy.expect("POST", "/proxies", &body.to_string(), 201);
     assert_eq!((&shown["enabled"], &shown["listen"]), (&json!(false), &json!("127.0.0.1:0")));
     let shown = proxy.expect("POST", "/proxies/echo", r#"{"enabled": true}"#, 200);
@@ -190,7 +191,8 @@ fn metrics_count_what_went_through() {
     let labels = format!(r#"listener="{listen}",proxy="e\"cho",upstream="{}""#, upstream.address);
     for series in ["received", "sent"] {
         for direction in ["upstream", "downstream"] {
-            let line = format!("toxiproxy_proxy_{series}_bytes_total{{direction=\"{direction}\",{labels}}} 16");
+            let line =
+                format!("toxiproxy_proxy_{series}_bytes_total{{direction=\"{direction}\",{labels}}} 16");
             assert!(answer.body.lines().any(|told| told == line), "{line} is missing in\n{}", answer.body);
         }
     }
@@ -243,11 +245,19 @@ fn what_cannot_be_done_is_refused_with_a_status_and_a_sentence() {
         ("POST", "/proxies", &with("127.0.0.1:0", "127.0.0.1:99999"), 400, "99999"),
         ("POST", "/proxies", &with("not an address", "127.0.0.1:1"), 400, "not an address"),
         ("POST", "/proxies", &with(&listen, "127.0.0.1:1"), 500, "in use"),
-        ("POST", "/proxies", &format!(r#"{{"name": "echo", "upstream": "{listen}"}}"#), 409, "already exists"),
+        (
+            "POST",
+            "/proxies",
+            &format!(r#"{{"name": "echo", "upstream": "{listen}"}}"#),
+            409,
+            "already exists",
+        ),
+        ("POST", "/proxies", r#"["new", null, "127.0.0.1:1"]"#, 400, "an object of JSON"),
+        ("POST", "/proxies", "null", 400, "an object of JSON"),
         ("PATCH", "/proxies/echo", "7", 400, "bad request body"),
         ("PATCH", "/proxies/echo", r#"{"enabled": "yes"}"#, 400, "bad request body"),
         ("PATCH", "/proxies/echo", r#"{"upstream": "nowhere"}"#, 400, "nowhere"),
-        ("POST", toxics, "", 400, "JSON"),
+        ("POST", toxics, "", 400, "bad request body"),
         ("POST", toxics, latency, 409, "already exists"),
         ("POST", toxics, r#"{"type": "lag"}"#, 400, "invalid toxic type"),
         ("POST", toxics, r#"{"type": "timeout", "stream": "sideways"}"#, 400, "stream was invalid"),
@@ -257,7 +267,7 @@ fn what_cannot_be_done_is_refused_with_a_status_and_a_sentence() {
         ("POST", toxics, r#"{"type": "timeout", "attributes": {"tiemout": 5}}"#, 400, "tiemout"),
         ("POST", toxics, r#"{"type": "slicer"}"#, 400, "at least 1"),
         ("PATCH", "/proxies/echo/toxics/slow", r#"{"toxicity": -1}"#, 400, "from 0 to 1"),
-        ("PATCH", "/proxies/echo/toxics/slow", "[]", 400, "JSON"),
+        ("PATCH", "/proxies/echo/toxics/slow", "[]", 400, "an object of JSON"),
     ] {
         proxy.refuses(method, path, body, status, words);
     }

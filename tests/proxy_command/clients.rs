@@ -46,13 +46,15 @@ fn toxiproxy_python_drives_it_unchanged() {
         return;
     }
     let (proxy, upstream) = (Proxy::empty(), Upstream::start());
-    let said = ends_well(Command::new(python).arg(script("client.py")).args([&proxy.control, &upstream.address]));
+    let said =
+        ends_well(Command::new(python).arg(script("client.py")).args([&proxy.control, &upstream.address]));
     assert!(said.ends_with("all is well\n"), "{said}");
 }
 
 #[test]
 fn toxiproxy_node_client_drives_it_unchanged() {
-    let modules = std::env::var_os("NODE_PATH").map_or_else(|| target().join("node/node_modules"), PathBuf::from);
+    let modules =
+        std::env::var_os("NODE_PATH").map_or_else(|| target().join("node/node_modules"), PathBuf::from);
     let node = || {
         let mut node = Command::new("node");
         node.env("NODE_PATH", &modules);
@@ -81,7 +83,16 @@ impl Redis {
             let port = probe.local_addr().expect("bound").port();
             drop(probe);
             let mut command = Command::new("redis-server");
-            command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+            command.args([
+                "--port",
+                &port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ]);
             let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
             let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
             if lines.map_while(Result::ok).any(|line| line.contains("Ready to accept connections")) {
@@ -116,7 +127,12 @@ fn redis_cli_sees_what_the_toxics_do() {
         command
     };
     assert_eq!(ends_well(&mut cli(&["set", "rope", "wound"])), "OK\n");
-    proxy.expect("POST", "/proxies/proxy/toxics", r#"{"type": "latency", "attributes": {"latency": 150}}"#, 200);
+    proxy.expect(
+        "POST",
+        "/proxies/proxy/toxics",
+        r#"{"type": "latency", "attributes": {"latency": 150}}"#,
+        200,
+    );
     // It tells in milliseconds how long a PING took at least; the toxic is never early, however busy the machine is.
     let told = ends_well(&mut cli(&["--latency", "-i", "1", "--raw"]));
     let fastest: f64 = told.split_whitespace().next().and_then(|word| word.parse().ok()).expect("a number");

@@ -45,7 +45,9 @@ fn many_requests_in_a_row_are_answered_in_order() {
     for round in 0..rounds {
         let body = format!(r#"{{"name": "p{round}", "upstream": "{}", "enabled": false}}"#, upstream.address);
         let length = body.len();
-        text.extend(format!("POST /proxies HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}").bytes());
+        text.extend(
+            format!("POST /proxies HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}").bytes(),
+        );
         text.extend(format!("GET /proxies HTTP/1.1\r\nHost: a\r\n\r\n").bytes());
     }
     let mut stream = dial(&proxy.control);
@@ -63,7 +65,8 @@ fn many_requests_in_a_row_are_answered_in_order() {
 fn chunked_bodies_and_waiting_for_a_word_work() {
     let proxy = Proxy::empty();
     let mut stream = dial(&proxy.control);
-    let head = "POST /populate HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n";
+    let head =
+        "POST /populate HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n";
     stream.write_all(head.as_bytes()).expect("it is there");
     let mut word = [0; 25];
     stream.read_exact(&mut word).expect("a word");
@@ -108,7 +111,11 @@ fn whatever_is_no_request_gets_a_status_and_a_sentence_and_nobody_else_notices()
         (&with_long_chunks, 413, "1048576"),
         (&with_long_field, 431, "16384"),
         (&with_many_fields, 431, "64"),
-        (b"GET /version HTTP/1.1\r\nHost: a\r\nUser-Agent: Mozilla/5.0 (X11)\r\nConnection: close\r\n\r\n", 403, "User agent"),
+        (
+            b"GET /version HTTP/1.1\r\nHost: a\r\nUser-Agent: Mozilla/5.0 (X11)\r\nConnection: close\r\n\r\n",
+            403,
+            "User agent",
+        ),
     ];
     for (bytes, status, words) in tests {
         let told = Answer::parse(&proxy.raw(bytes));

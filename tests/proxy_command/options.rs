@@ -30,13 +30,21 @@ impl Drop for File {
 fn one_line_makes_a_proxy_with_its_toxics() {
     let upstream = Upstream::start();
     let mut proxy = Proxy::start(&[
-        "--upstream", &upstream.address, "--toxic", "latency=1ms,jitter=1ms", "--toxic", "slicer=3,upstream,name=cut",
+        "--upstream",
+        &upstream.address,
+        "--toxic",
+        "latency=1ms,jitter=1ms",
+        "--toxic",
+        "slicer=3,upstream,name=cut",
     ]);
     let expected = format!("proxy: {} -> {}, latency_downstream, cut", proxy.address, upstream.address);
     assert_eq!(proxy.line(), expected);
     let shown = proxy.expect("GET", "/proxies/proxy", "", 200);
     assert_eq!(shown["toxics"][0]["attributes"], json!({"latency": 1, "jitter": 1}));
-    assert_eq!((&shown["toxics"][1]["stream"], &shown["toxics"][1]["name"]), (&json!("upstream"), &json!("cut")));
+    assert_eq!(
+        (&shown["toxics"][1]["stream"], &shown["toxics"][1]["name"]),
+        (&json!("upstream"), &json!("cut"))
+    );
     echoes(&proxy.address);
 }
 
@@ -49,7 +57,8 @@ fn a_file_and_the_command_line_add_up() {
         upstream.address
     );
     let file = File::with("both.toml", &text);
-    let mut proxy = Proxy::start(&["--config", file.path(), "--upstream", &upstream.address, "--name", "typed"]);
+    let mut proxy =
+        Proxy::start(&["--config", file.path(), "--upstream", &upstream.address, "--name", "typed"]);
     assert_eq!(proxy.seed, 7);
     let lines = [proxy.line(), proxy.line(), proxy.line()];
     assert!(lines[0].starts_with("filed: ") && lines[0].ends_with(", latency_downstream"), "{lines:?}");
@@ -57,7 +66,11 @@ fn a_file_and_the_command_line_add_up() {
     assert!(lines[2].starts_with(&format!("typed: {} -> ", proxy.address)), "{lines:?}");
     let shown = proxy.expect("GET", "/proxies/filed/toxics/latency_downstream", "", 200);
     assert_eq!(shown["attributes"], json!({"latency": 2, "jitter": 0}));
-    assert_eq!(Proxy::start(&["--config", file.path(), "--seed", "8"]).seed, 8, "the command line goes first");
+    assert_eq!(
+        Proxy::start(&["--config", file.path(), "--seed", "8"]).seed,
+        8,
+        "the command line goes first"
+    );
 }
 
 #[test]
@@ -96,13 +109,23 @@ fn unix_sockets_work_at_both_ends_and_for_the_control() {
     let upstream = Upstream::start();
     let path = |name: &str| std::env::temp_dir().join(format!("windlass-{}-{name}.sock", std::process::id()));
     let (socket, control) = (path("proxied"), path("control"));
-    let (socket_name, control_name) = (format!("unix:{}", socket.display()), format!("unix:{}", control.display()));
+    let (socket_name, control_name) =
+        (format!("unix:{}", socket.display()), format!("unix:{}", control.display()));
     let mut child = windlass()
-        .args(["proxy", "--upstream", &upstream.address, "--listen", &socket_name, "--control", &control_name])
+        .args([
+            "proxy",
+            "--upstream",
+            &upstream.address,
+            "--listen",
+            &socket_name,
+            "--control",
+            &control_name,
+        ])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the command starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    let mut lines =
+        BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
     assert_eq!(lines.next(), Some(format!("listening on {socket_name}")));
     assert!(lines.next().is_some_and(|line| line.starts_with("seed ")));
     assert_eq!(lines.next(), Some(format!("control on {control_name}")));
@@ -126,7 +149,10 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
         (&["proxy", "--toxic", "latency=1ms"], "--upstream"),
         (&["proxy", "--upstream", "127.0.0.1:1", "--toxic", "lag=1"], "there is no toxic 'lag'"),
         (&["proxy", "--upstream", "127.0.0.1:1", "--toxic", "latency=fast"], "250us"),
-        (&["proxy", "--upstream", "127.0.0.1:1", "--toxic", "latency=1", "--toxic", "latency=2"], "already exists"),
+        (
+            &["proxy", "--upstream", "127.0.0.1:1", "--toxic", "latency=1", "--toxic", "latency=2"],
+            "already exists",
+        ),
         (&["proxy", "--upstream", "nowhere"], "nowhere"),
         (&["proxy", "--upstream", "127.0.0.1:1", "--listen", "nowhere"], "nowhere"),
         (&["proxy", "--upstream", "127.0.0.1:1", "--seed", "x"], "--seed"),
@@ -165,7 +191,9 @@ fn a_file_with_a_mistake_is_refused_with_line_and_field() {
 #[test]
 fn help_teaches_and_completions_know_the_command() {
     let help = ended(&["proxy", "--help"]).expect(0);
-    for word in ["Examples:", "--toxic latency=100ms,jitter=10ms", "stop_reading", "[[proxy.toxic]]", "toxicity=50%"] {
+    for word in
+        ["Examples:", "--toxic latency=100ms,jitter=10ms", "stop_reading", "[[proxy.toxic]]", "toxicity=50%"]
+    {
         assert!(help.stdout.contains(word), "'{word}' is missing in\n{}", help.stdout);
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -17,7 +17,10 @@ fn a_list_of_proxies_is_made_at_once() {
     let told = proxy.expect("POST", "/populate", &list.to_string(), 201);
     let made = told["proxies"].as_array().expect("a list");
     assert_eq!(made.len(), 2);
-    assert_eq!((&made[0]["name"], &made[0]["enabled"], &made[0]["toxics"]), (&json!("one"), &json!(true), &json!([])));
+    assert_eq!(
+        (&made[0]["name"], &made[0]["enabled"], &made[0]["toxics"]),
+        (&json!("one"), &json!(true), &json!([]))
+    );
     assert_eq!((&made[1]["name"], &made[1]["enabled"]), (&json!("two"), &json!(false)));
     echoes(&listen_of(&made[0]));
     assert_eq!(proxy.expect("POST", "/populate", "[]", 201), json!({"proxies": []}));
@@ -44,7 +47,10 @@ fn what_is_equal_keeps_its_connections_and_toxics_and_what_differs_is_replaced()
     let toxics = |number: usize| told["proxies"][number]["toxics"].as_array().map(Vec::len);
     assert_eq!((toxics(0), toxics(1)), (Some(1), Some(0)));
     assert_eq!(told["proxies"][0]["listen"], kept);
-    assert_eq!((&told["proxies"][1]["listen"], &told["proxies"][1]["upstream"]), (&json!(changed), &json!(other.address)));
+    assert_eq!(
+        (&told["proxies"][1]["listen"], &told["proxies"][1]["upstream"]),
+        (&json!(changed), &json!(other.address))
+    );
     say(&mut open, b"after");
     drop(upstream);
     echoes(&changed);

@@ -1,6 +1,6 @@
 //! The real command with its control, an upstream for it, and a client of HTTP that sees every byte.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -149,8 +149,8 @@ impl Proxy {
     /// Makes a proxy to `upstream`, and says where it listens.
     #[track_caller]
     pub fn create(&self, name: &str, upstream: &str) -> String {
-        let body = format!(r#"{{"name": "{name}", "listen": "127.0.0.1:0", "upstream": "{upstream}"}}"#);
-        let shown = self.expect("POST", "/proxies", &body, 201);
+        let body = json!({"name": name, "listen": "127.0.0.1:0", "upstream": upstream});
+        let shown = self.expect("POST", "/proxies", &body.to_string(), 201);
         shown["listen"].as_str().expect("an address").to_owned()
     }
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use windlass::proxy::{Control, Plan, Proxies, Proxy, Toxic};
-use windlass::{Adopt, Address, Config, Event, Handler, Io, Listen, Options, Owner, Reactor};
+use windlass::{Address, Adopt, Config, Event, Handler, Io, Listen, Options, Owner, Reactor};
 
 /// Where Toxiproxy's clients look for the control if they are told nothing.
 const CONTROL_DEFAULT: &str = "127.0.0.1:8474";
@@ -182,7 +182,9 @@ fn control_at(address: &str) -> Result<Listen, Failure> {
     match address.strip_prefix("unix:") {
         Some(path) if !path.is_empty() => Ok(Listen::unix(path)),
         None if address.contains(':') => Ok(Listen::tcp(address)),
-        _ => Err(Failure::usage(format!("--control {address}: write HOST:PORT, such as {CONTROL_DEFAULT}, or unix:PATH"))),
+        _ => Err(Failure::usage(format!(
+            "--control {address}: write HOST:PORT, such as {CONTROL_DEFAULT}, or unix:PATH"
+        ))),
     }
 }
 

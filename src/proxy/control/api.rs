@@ -7,6 +7,7 @@ use super::route::{Endpoint, route};
 use crate::proxy::{Change, Plan, Proxies, Proxy, ProxyError, Toxic, address};
 use crate::reactor::Io;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of Toxiproxy whose API this is. Its clients compare it: from 2.6 on they may update by PATCH.
@@ -31,11 +32,12 @@ fn perform(request: &Request, io: &mut Io, proxies: &mut Proxies) -> Result<Resp
     let body = request.body.as_slice();
     Ok(match route(&request.method, &request.path)? {
         Endpoint::ListProxies => {
-            let all: BTreeMap<&str, Shown<'_>> = proxies.iter().map(|p| (p.plan().name.as_str(), p.into())).collect();
+            let all: BTreeMap<&str, Shown<'_>> =
+                proxies.iter().map(|p| (p.plan().name.as_str(), p.into())).collect();
             Response::json(Status::Ok, &all)
         }
         Endpoint::CreateProxy => {
-            let plan = read::<Described>(body)?.plan("")?;
+            let plan = read::<Described>(object(body)?)?.plan("")?;
             Response::json(Status::Created, &Shown::from(proxies.create(io, plan)?))
         }
         Endpoint::Populate => populate(body, io, proxies)?,
@@ -47,11 +49,13 @@ fn perform(request: &Request, io: &mut Io, proxies: &mut Proxies) -> Result<Resp
             let server = concat!("windlass ", env!("CARGO_PKG_VERSION"));
             Response::json(Status::Ok, &BTreeMap::from([("version", API_VERSION), ("server", server)]))
         }
-        Endpoint::Metrics => Response::text("text/plain; version=0.0.4; charset=utf-8", exposition::text(proxies)),
+        Endpoint::Metrics => {
+            Response::text("text/plain; version=0.0.4; charset=utf-8", exposition::text(proxies))
+        }
         Endpoint::ShowProxy(name) => Response::json(Status::Ok, &Shown::from(find(proxies, &name)?)),
         Endpoint::UpdateProxy(name) => {
             find(proxies, &name)?;
-            let change: Change = read(body)?;
+            let change: Change = read(object(body)?)?;
             Response::json(Status::Ok, &Shown::from(proxies.update(io, &name, &change)?))
         }
         Endpoint::DeleteProxy(name) => {
@@ -63,12 +67,12 @@ fn perform(request: &Request, io: &mut Io, proxies: &mut Proxies) -> Result<Resp
         }
         Endpoint::CreateToxic(name) => {
             find(proxies, &name)?;
-            let toxic = Toxic::from_json(body)?;
+            let toxic = Toxic::from_json(object(body)?)?;
             Response::json(Status::Ok, proxies.add_toxic(io, &name, toxic)?)
         }
         Endpoint::ShowToxic(name, toxic) => Response::json(Status::Ok, find_toxic(proxies, &name, &toxic)?),
         Endpoint::UpdateToxic(name, toxic) => {
-            let merged = find_toxic(proxies, &name, &toxic)?.merged(body)?;
+            let merged = find_toxic(proxies, &name, &toxic)?.merged(object(body)?)?;
             Response::json(Status::Ok, proxies.update_toxic(io, &name, merged)?)
         }
         Endpoint::DeleteToxic(name, toxic) => {
@@ -107,7 +111,8 @@ impl Described {
     fn plan(self, place: &str) -> Result<Plan, Refusal> {
         let said = |text: Option<String>| text.filter(|text| !text.is_empty());
         let needed = |field: &str, value: Option<String>| {
-            let missing = || Refusal::new(Status::BadRequest, format!("missing required field: {field}{place}"));
+            let missing =
+                || Refusal::new(Status::BadRequest, format!("missing required field: {field}{place}"));
             said(value).ok_or_else(missing)
         };
         Ok(Plan {
@@ -133,10 +138,13 @@ struct Populated<'a> {
 /// with others is replaced. The whole list is checked before anything is changed; what fails then is told together with
 /// what was done before it.
 fn populate(body: &[u8], io: &mut Io, proxies: &mut Proxies) -> Result<Response, Refusal> {
-    let described: Vec<Described> = read(body)?;
+    let described: Vec<Map<String, Value>> = read(body)?;
     let (mut plans, mut names) = (Vec::with_capacity(described.len()), BTreeSet::new());
     for (number, one) in described.into_iter().enumerate() {
-        let plan = one.plan(&format!(" at proxy {}", number + 1))?;
+        let place = format!(" at proxy {}", number + 1);
+        let one: Described = serde_json::from_value(one.into())
+            .map_err(|error| Refusal::new(Status::BadRequest, format!("bad request body: {error}{place}")))?;
+        let plan = one.plan(&place)?;
         if !names.insert(plan.name.clone()) {
             let sentence = format!("duplicate proxy name {:?}", plan.name);
             return Err(Refusal::new(Status::BadRequest, sentence));
@@ -173,6 +181,14 @@ fn put(plan: Plan, io: &mut Io, proxies: &mut Proxies) -> Result<(), ProxyError>
         Change { listen: Some(plan.listen), upstream: Some(plan.upstream), enabled: Some(plan.enabled) };
     proxies.update(io, &plan.name, &change)?;
     toxics.iter().try_for_each(|toxic| proxies.remove_toxic(io, &plan.name, toxic))
+}
+
+/// The body, if it is an object: serde would take a list of values in the order of the fields for one.
+fn object(body: &[u8]) -> Result<&[u8], Refusal> {
+    if body.trim_ascii_start().starts_with(b"{") {
+        return Ok(body);
+    }
+    Err(Refusal::new(Status::BadRequest, "bad request body: write an object of JSON, {...}"))
 }
 
 fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Refusal> {

@@ -8,7 +8,9 @@ use std::fmt::Write;
 type Series = (&'static str, &'static str, fn(&ProxyFigures) -> [u64; 2]);
 
 const SERIES: [Series; 2] = [
-    ("toxiproxy_proxy_received_bytes_total", "Bytes received on a proxy link.", |figures| figures.received_bytes),
+    ("toxiproxy_proxy_received_bytes_total", "Bytes received on a proxy link.", |figures| {
+        figures.received_bytes
+    }),
     ("toxiproxy_proxy_sent_bytes_total", "Bytes sent on a proxy link.", |figures| figures.sent_bytes),
 ];
 

@@ -12,7 +12,7 @@ use super::Proxies;
 use crate::buffer::Watermarks;
 use crate::collections::{Conn, Owner, PerConn};
 use crate::conn::Options;
-use crate::error::{Address, Error};
+use crate::error::{Address, Error, SendError};
 use crate::reactor::{Event, Io, Listen, Listener, Sent};
 use std::time::Duration;
 
@@ -152,11 +152,21 @@ impl Client {
     }
 
     fn answer(&mut self, io: &mut Io, conn: Conn, response: &Response, manner: Manner) {
-        match io.send(conn, &response.write(manner)) {
+        let sent = io.send(conn, &response.write(manner)).or_else(|error| match error {
+            SendError::Full | SendError::TooLarge => {
+                let refusal = Refusal::new(
+                    Status::InternalServerError,
+                    "the answer is longer than there is memory for",
+                );
+                io.send(conn, &Response::from(&refusal).write(manner))
+            }
+            gone => Err(gone),
+        });
+        match sent {
             Ok(Sent::Flowing) => {}
             Ok(Sent::Backlogged) => self.backlogged = true,
             Err(_) => {
-                // There is no memory for an answer, or nobody to take it: an end without one says so.
+                // Nobody is there to take an answer, or there is no memory for any: an end without one says so.
                 self.closing = true;
                 io.abort(conn);
                 return;

@@ -188,7 +188,8 @@ impl Receiving {
         match httparse::parse_chunk_size(bytes) {
             Ok(Complete((line_bytes, size))) => {
                 let room = BODY_BYTES_MAX - self.request.body.len();
-                let size = usize::try_from(size).ok().filter(|size| *size <= room).ok_or_else(body_too_large)?;
+                let size =
+                    usize::try_from(size).ok().filter(|size| *size <= room).ok_or_else(body_too_large)?;
                 self.chunk = if size == 0 { Chunk::Trailers(0) } else { Chunk::Data(size) };
                 Ok(line_bytes)
             }
@@ -306,7 +307,8 @@ impl Fields {
             if is("host") {
                 hosts += 1;
             } else if is("content-length") {
-                let length = decimal(field.value).ok_or_else(|| bad_request("Content-Length is no number"))?;
+                let length =
+                    decimal(field.value).ok_or_else(|| bad_request("Content-Length is no number"))?;
                 if fields.length.replace(length).is_some_and(|before| before != length) {
                     return Err(bad_request("two different values of Content-Length"));
                 }
@@ -403,8 +405,12 @@ mod tests {
         assert_eq!(refusal, None);
         let seen: Vec<_> =
             at_once.iter().map(|r| (r.method.as_str(), r.path.as_str(), r.body.as_slice())).collect();
-        let expected: [(&str, &str, &[u8]); 4] =
-            [("GET", "/proxies", b""), ("POST", "/proxies", b"{}"), ("POST", "/x", b"abcde"), ("HEAD", "/", b"")];
+        let expected: [(&str, &str, &[u8]); 4] = [
+            ("GET", "/proxies", b""),
+            ("POST", "/proxies", b"{}"),
+            ("POST", "/x", b"abcde"),
+            ("HEAD", "/", b""),
+        ];
         assert_eq!(seen, expected);
         assert!(at_once[0].manner.keep_alive && !at_once[0].from_browser);
         assert_eq!(at_once[3].manner, Manner { old: true, keep_alive: false, bodiless: true });
@@ -445,11 +451,19 @@ mod tests {
         refused(b"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Status::BadRequest, "Host");
         refused(b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n", Status::NotImplemented, "method");
         refused(with("Content-Length: x").as_bytes(), Status::BadRequest, "no number");
-        refused(with("Content-Length: 1\r\nContent-Length: 2").as_bytes(), Status::BadRequest, "two different");
+        refused(
+            with("Content-Length: 1\r\nContent-Length: 2").as_bytes(),
+            Status::BadRequest,
+            "two different",
+        );
         refused(with("Content-Length: 1048577").as_bytes(), Status::ContentTooLarge, "1048576");
         refused(with("Content-Length: 99999999999999999999").as_bytes(), Status::ContentTooLarge, "1048576");
         refused(with("Transfer-Encoding: gzip").as_bytes(), Status::NotImplemented, "chunked");
-        refused(with("Transfer-Encoding: chunked\r\nContent-Length: 1").as_bytes(), Status::BadRequest, "both");
+        refused(
+            with("Transfer-Encoding: chunked\r\nContent-Length: 1").as_bytes(),
+            Status::BadRequest,
+            "both",
+        );
         refused(with("Expect: 200-ok").as_bytes(), Status::ExpectationFailed, "100-continue");
         refused(
             b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",

@@ -112,7 +112,12 @@ impl Response {
         let (code, reason) = self.status.told();
         let mut head = format!("HTTP/1.1 {code} {reason}\r\n");
         if self.status != Status::NoContent {
-            let _ = write!(head, "Content-Type: {}\r\nContent-Length: {}\r\n", self.content_type, self.body.len());
+            let _ = write!(
+                head,
+                "Content-Type: {}\r\nContent-Length: {}\r\n",
+                self.content_type,
+                self.body.len()
+            );
         }
         if !self.allowed.is_empty() {
             let _ = write!(head, "Allow: {}\r\n", self.allowed);
@@ -167,9 +172,6 @@ mod tests {
         let refusal = Refusal { allowed: "GET", ..Refusal::new(Status::MethodNotAllowed, "say \"GET\"") };
         let text = written(&Response::from(&refusal), KEPT);
         assert!(text.contains("\r\nAllow: GET\r\n"), "{text}");
-        assert!(
-            text.ends_with(r#"{"error":"say \"GET\"","title":"say \"GET\"","status":405}"#),
-            "{text}"
-        );
+        assert!(text.ends_with(r#"{"error":"say \"GET\"","title":"say \"GET\"","status":405}"#), "{text}");
     }
 }

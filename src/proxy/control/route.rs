@@ -146,9 +146,19 @@ mod tests {
 
     #[test]
     fn other_paths_lead_nowhere() {
-        for path in ["", "/", "*", "/proxy", "/proxies/", "/proxies//toxics", "/proxies/a/toxics/", "/proxies/a/b",
-            "/proxies/a/toxics/b/c", "/populate/x/y/z", "/version/"]
-        {
+        for path in [
+            "",
+            "/",
+            "*",
+            "/proxy",
+            "/proxies/",
+            "/proxies//toxics",
+            "/proxies/a/toxics/",
+            "/proxies/a/b",
+            "/proxies/a/toxics/b/c",
+            "/populate/x/y/z",
+            "/version/",
+        ] {
             assert_eq!(route("GET", path).unwrap_err().status, Status::NotFound, "{path}");
         }
     }

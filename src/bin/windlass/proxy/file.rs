@@ -73,7 +73,8 @@ impl Reader<'_> {
                 "control" => wanted.control = Some(self.text_of("control", value)?),
                 "proxy" => wanted.proxies = self.tables("proxy", value, |at, table| self.proxy(at, table))?,
                 other => {
-                    let sentence = format!("there is no field '{other}': there are seed, control and [[proxy]]");
+                    let sentence =
+                        format!("there is no field '{other}': there are seed, control and [[proxy]]");
                     return Err(self.refuse(key.span(), sentence));
                 }
             }
@@ -95,9 +96,10 @@ impl Reader<'_> {
                 "listen" => plan.listen = self.text_of("listen", value)?,
                 "upstream" => plan.upstream = self.text_of("upstream", value)?,
                 "enabled" => {
-                    plan.enabled = value.get_ref().as_bool().ok_or_else(|| {
-                        self.refuse(value.span(), "enabled: write true or false")
-                    })?;
+                    plan.enabled = value
+                        .get_ref()
+                        .as_bool()
+                        .ok_or_else(|| self.refuse(value.span(), "enabled: write true or false"))?;
                 }
                 "toxic" => toxics = self.tables("proxy.toxic", value, |at, table| self.toxic(at, table))?,
                 other => {
@@ -146,7 +148,8 @@ impl Reader<'_> {
 
     fn text_of(&self, field: &str, value: &Value<'_>) -> Result<String, Failure> {
         let text = value.get_ref().as_str();
-        text.map(str::to_owned).ok_or_else(|| self.refuse(value.span(), format!("{field}: write a text in quotes")))
+        text.map(str::to_owned)
+            .ok_or_else(|| self.refuse(value.span(), format!("{field}: write a text in quotes")))
     }
 
     /// Reads each table of `[[field]]`.
@@ -156,7 +159,8 @@ impl Reader<'_> {
         value: &Value<'_>,
         read: impl Fn(Range<usize>, &DeTable<'_>) -> Result<T, Failure>,
     ) -> Result<Vec<T>, Failure> {
-        let wrong = |at: Range<usize>| self.refuse(at, format!("{field}: write [[{field}]] above its fields"));
+        let wrong =
+            |at: Range<usize>| self.refuse(at, format!("{field}: write [[{field}]] above its fields"));
         let all = value.get_ref().as_array().ok_or_else(|| wrong(value.span()))?;
         all.iter()
             .map(|one| {

@@ -37,9 +37,7 @@ type Attributes = &'static [(&'static str, &'static str, Unit)];
 
 fn attributes_of(type_name: &str) -> Attributes {
     match type_name {
-        "latency" => {
-            &[("latency", "latency", Unit::Milliseconds), ("jitter", "jitter", Unit::Milliseconds)]
-        }
+        "latency" => &[("latency", "latency", Unit::Milliseconds), ("jitter", "jitter", Unit::Milliseconds)],
         "bandwidth" => &[("rate", "rate", Unit::KilobytesPerSecond)],
         "slow_close" => &[("delay", "delay", Unit::Milliseconds)],
         "timeout" | "reset_peer" => &[("timeout", "timeout", Unit::Milliseconds)],
@@ -143,7 +141,8 @@ pub fn parse_toxic(text: &str) -> Result<Toxic, String> {
 /// A text as the number that the API takes. A bare number is in the API's unit.
 fn value_of(text: &str, unit: Unit) -> Result<Value, String> {
     let text = text.trim();
-    let (digits, suffix) = text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
+    let (digits, suffix) =
+        text.split_at(text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()));
     let number = digits.parse::<f64>().ok().filter(|number| number.is_finite());
     let suffix = suffix.trim();
     let bare = suffix.is_empty();
@@ -161,8 +160,12 @@ fn value_of(text: &str, unit: Unit) -> Result<Value, String> {
             };
             value.map(Value::from).ok_or_else(|| format!("'{text}' is no share: write 0.01 or 1%"))
         }
-        Unit::Milliseconds if bare => exact(number, "time: write 100ms, 1.5s or a whole number of milliseconds"),
-        Unit::Microseconds if bare => exact(number, "time: write 100us, 1ms or a whole number of microseconds"),
+        Unit::Milliseconds if bare => {
+            exact(number, "time: write 100ms, 1.5s or a whole number of milliseconds")
+        }
+        Unit::Microseconds if bare => {
+            exact(number, "time: write 100us, 1ms or a whole number of microseconds")
+        }
         Unit::Milliseconds => exact(
             Some(parse_duration(text).map_err(|error| error.to_string())?.as_nanos() as f64 / 1e6),
             "whole number of milliseconds",
@@ -227,7 +230,13 @@ mod tests {
         reads("latency=100ms", ToxicKind::Latency { latency_ms, jitter_ms: 0 });
         reads("latency=100,jitter=10", ToxicKind::Latency { latency_ms, jitter_ms: 10 });
         reads("latency=0.1s, jitter=1ms", ToxicKind::Latency { latency_ms, jitter_ms: 1 });
-        for text in ["bandwidth=1250", "bandwidth=1.25MB/s", "bandwidth=1250kB", "bandwidth=10Mbit/s", "bandwidth,rate=1250"] {
+        for text in [
+            "bandwidth=1250",
+            "bandwidth=1.25MB/s",
+            "bandwidth=1250kB",
+            "bandwidth=10Mbit/s",
+            "bandwidth,rate=1250",
+        ] {
             reads(text, ToxicKind::Bandwidth { rate_kb_per_s: 1250 });
         }
         reads("slow-close=1s", ToxicKind::SlowClose { delay_ms: 1000 });
