@@ -4,6 +4,7 @@
 mod address;
 mod attributes;
 mod chain;
+mod control;
 mod error;
 mod flow;
 mod metrics;
@@ -12,6 +13,7 @@ mod plan;
 mod proxies;
 mod toxics;
 
+pub use control::Control;
 pub use error::ProxyError;
 pub use metrics::{ProxyFigures, Snapshot};
 pub use plan::{Change, Direction, Plan, Toxic, ToxicKind};
