@@ -48,7 +48,7 @@ fn many_requests_in_a_row_are_answered_in_order() {
         text.extend(
             format!("POST /proxies HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}").bytes(),
         );
-        text.extend(format!("GET /proxies HTTP/1.1\r\nHost: a\r\n\r\n").bytes());
+        text.extend(b"GET /proxies HTTP/1.1\r\nHost: a\r\n\r\n");
     }
     let mut stream = dial(&proxy.control);
     let mut writer = stream.try_clone().expect("a second handle");
