@@ -10,9 +10,11 @@ mod metrics;
 mod pair;
 mod plan;
 mod proxies;
+mod spawn;
 mod toxics;
 
 pub use error::ProxyError;
 pub use metrics::{ProxyFigures, Snapshot};
 pub use plan::{Change, Direction, Plan, Toxic, ToxicKind};
 pub use proxies::{Proxies, Proxy};
+pub use spawn::{FaultProxy, spawn, spawn_with};
