@@ -10,7 +10,7 @@ use crate::collections::Owner;
 use crate::error::{Address, Error, Payload};
 use crate::limits::HAND_OFF_MAX;
 use crate::metrics::{Metrics, Snapshot};
-use crate::net::{Acceptor, Bind};
+use crate::net::{Acceptor, Bind, World};
 use crate::time::Clock;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -269,11 +269,16 @@ impl Cores {
 
     /// Makes reactors and listeners on the calling thread, so that what is wrong is said before any starts.
     fn prepare(self) -> Result<Prepared, Error> {
+        self.prepare_in(|_| World::Os)
+    }
+
+    /// The same, each reactor in the world that is `world`'s for its core.
+    fn prepare_in(self, world: impl Fn(usize) -> World) -> Result<Prepared, Error> {
         if self.count == 0 {
             return Err(Error::Config("a group of no cores would serve nobody: ask for at least 1".into()));
         }
         let mut reactors = (0..self.count)
-            .map(|core| Reactor::numbered(self.config.clone(), core))
+            .map(|core| Reactor::numbered(world(core), self.config.clone(), core))
             .collect::<Result<Vec<_>, _>>()?;
         let everyone = StopAll { stoppers: reactors.iter().map(Reactor::stopper).collect() };
         let mut senders = Vec::new();
@@ -570,7 +575,7 @@ fn bind(reactor: &Reactor, listen: Listen, spread: HandOff) -> Result<Place, Err
                 only_v6: listen.only_v6,
                 options: &options.socket,
             };
-            Acceptor::bind(&address, how).map_err(|e| Error::io(format!("listening on {address}"), e))?
+            Acceptor::bind(&reactor.io.world, &address, how).map_err(|e| Error::io(format!("listening on {address}"), e))?
         }
         Place::Tcp(listener) => Acceptor::from_tcp(listener, &options.socket)
             .map_err(|e| Error::io("taking over a listener", e))?,

@@ -36,9 +36,10 @@ pub use stop::Stopper;
 use crate::collections::Owner;
 use crate::error::Error;
 use crate::metrics::Budget;
+use crate::net::{Events, Reported, World};
 use crate::time::Instant;
 use receive::ReceiveBuffer;
-use serve::{Reported, nanos_since};
+use serve::nanos_since;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 use token::Subject;
@@ -50,7 +51,7 @@ use token::Subject;
 #[derive(Debug)]
 pub struct Reactor {
     io: Io,
-    events: mio::Events,
+    events: Events,
 }
 
 impl Reactor {
@@ -60,12 +61,12 @@ impl Reactor {
     /// [`Error::Config`] for a configuration that makes no sense, [`Error::Io`] if the system has no
     /// descriptor left for the poller.
     pub fn new(config: Config) -> Result<Reactor, Error> {
-        Reactor::numbered(config, 0)
+        Reactor::numbered(World::Os, config, 0)
     }
 
-    pub(super) fn numbered(config: Config, core: usize) -> Result<Reactor, Error> {
-        let events = mio::Events::with_capacity(config.budgets.events);
-        Ok(Reactor { io: Io::new(config, core)?, events })
+    pub(super) fn numbered(world: World, config: Config, core: usize) -> Result<Reactor, Error> {
+        let (io, events) = Io::new(world, config, core)?;
+        Ok(Reactor { io, events })
     }
 
     /// The handle that handlers get, for use between turns. Its [`now`](Io::now) is the present: the last turn
@@ -181,9 +182,20 @@ impl Reactor {
         let mut buffer = ReceiveBuffer::take(io.config.receive_buffer_bytes);
         let lines = io.run_queue.lengths();
         let mut reported = 0;
-        for event in events.iter() {
-            reported += 1;
-            io.dispatch(handler, event, &mut buffer);
+        match events {
+            Events::Os(events) => {
+                for event in events.iter() {
+                    reported += 1;
+                    io.dispatch(handler, event.token(), Reported::of(event), &mut buffer);
+                }
+            }
+            #[cfg(feature = "sim")]
+            Events::Sim(events) => {
+                for (token, ready) in events.drain(..) {
+                    reported += 1;
+                    io.dispatch(handler, token, ready, &mut buffer);
+                }
+            }
         }
         io.serve_lines(handler, lines, &mut buffer);
         io.accept_waiting(handler);
@@ -208,7 +220,7 @@ impl Reactor {
             Idle::Spin => Instant::FAR_FUTURE,
             Idle::SpinThenBlock(spin) => now + spin,
         };
-        if timeout == Some(Duration::ZERO) || spin_until <= now {
+        if timeout == Some(Duration::ZERO) || spin_until <= now || !self.io.poll.is_real() {
             return self.poll(now, timeout);
         }
         let due = timeout.map_or(Instant::FAR_FUTURE, |timeout| now + timeout);
@@ -257,7 +269,7 @@ impl Reactor {
 /// [`Reactor::turn`] with [`Wait::No`]. The example `foreign_loop` does.
 impl AsFd for Reactor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.poll.registry().as_fd()
+        self.io.poll.as_fd()
     }
 }
 
@@ -287,24 +299,19 @@ impl Io {
     fn dispatch<H: Handler + ?Sized>(
         &mut self,
         handler: &mut H,
-        event: &mio::event::Event,
+        token: mio::Token,
+        reported: Reported,
         buffer: &mut ReceiveBuffer,
     ) {
-        match token::subject(event.token()) {
-            Subject::Conn(handle) => {
-                let (end, error) = (event.is_read_closed() || event.is_priority(), event.is_error());
-                let readable = event.is_readable() || end || error;
-                let reported = Reported { readable, writable: event.is_writable(), end, error };
-                self.serve(handler, handle, reported, buffer);
-            }
+        match token::subject(token) {
+            Subject::Conn(handle) => self.serve(handler, handle, reported, buffer),
             Subject::Listener(handle) => self.list_ready(handle),
             Subject::Source(handle) => {
                 let Some(&owner) = self.sources.get(handle) else { return };
                 if owner == Owner::RUNTIME {
                     return self.take_signals();
                 }
-                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                let readiness = Readiness { readable, writable: event.is_writable() };
+                let readiness = Readiness { readable: reported.readable, writable: reported.writable };
                 self.call(handler, Event::Ready { source: Source { handle, owner }, readiness });
             }
             Subject::Waker => {}
