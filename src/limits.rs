@@ -176,3 +176,7 @@ pub(crate) const NOISE_EMPTY_MESSAGES_MAX: u8 = 32;
 /// Noise messages after which a direction changes its key, by default.
 #[cfg(feature = "noise")]
 pub(crate) const NOISE_REKEY_MESSAGES: u64 = 1 << 20;
+
+/// Descriptors of one simulated host, unless it is given fewer: what Linux allows a process at most by default
+/// (`fs.nr_open`).
+pub const SIM_DESCRIPTORS_MAX: usize = 1 << 20;

@@ -106,6 +106,7 @@ impl Socket {
                 _ => Err(super::world::unsupported()),
             };
         }
+        #[cfg(not(feature = "sim"))]
         let World::Os = world;
         match stream {
             #[cfg(feature = "sim")]

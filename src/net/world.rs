@@ -24,7 +24,10 @@ pub(crate) enum World {
 pub(crate) enum Poller {
     Os(mio::Poll),
     #[cfg(feature = "sim")]
-    Sim(sim::Port),
+    Sim {
+        port: sim::Port,
+        events_max: usize,
+    },
 }
 
 /// Readiness that was reported and not yet served.
@@ -90,7 +93,8 @@ impl World {
             }
             #[cfg(feature = "sim")]
             World::Sim(port) => {
-                (Poller::Sim(port.clone()), Events::Sim(Vec::new()), Waker::Sim(port.clone()))
+                let poller = Poller::Sim { port: port.clone(), events_max };
+                (poller, Events::Sim(Vec::new()), Waker::Sim(port.clone()))
             }
         })
     }
@@ -111,8 +115,8 @@ impl Poller {
         match (self, events) {
             (Poller::Os(poll), Events::Os(events)) => poll.poll(events, timeout),
             #[cfg(feature = "sim")]
-            (Poller::Sim(port), Events::Sim(events)) => {
-                port.take_ready(events);
+            (Poller::Sim { port, events_max }, Events::Sim(events)) => {
+                port.take_ready(events, *events_max);
                 Ok(())
             }
             #[cfg(feature = "sim")]
@@ -129,7 +133,7 @@ impl Poller {
         match self {
             Poller::Os(poll) => Ok(poll.registry()),
             #[cfg(feature = "sim")]
-            Poller::Sim(_) => Err(unsupported()),
+            Poller::Sim { .. } => Err(unsupported()),
         }
     }
 
@@ -138,7 +142,7 @@ impl Poller {
     pub(super) fn watch(&self, socket: &sim::Socket, token: Token) -> io::Result<()> {
         match self {
             Poller::Os(_) => Err(unsupported()),
-            Poller::Sim(port) => {
+            Poller::Sim { port, .. } => {
                 port.watch(socket, token);
                 Ok(())
             }
@@ -150,7 +154,7 @@ impl Poller {
     pub(super) fn watch_listener(&self, listener: &sim::Listener, token: Token) -> io::Result<()> {
         match self {
             Poller::Os(_) => Err(unsupported()),
-            Poller::Sim(port) => {
+            Poller::Sim { port, .. } => {
                 port.watch_listener(listener, token);
                 Ok(())
             }
@@ -162,7 +166,7 @@ impl Poller {
         match self {
             Poller::Os(_) => true,
             #[cfg(feature = "sim")]
-            Poller::Sim(_) => false,
+            Poller::Sim { .. } => false,
         }
     }
 
@@ -174,7 +178,7 @@ impl Poller {
         match self {
             Poller::Os(poll) => poll.registry().as_fd(),
             #[cfg(feature = "sim")]
-            Poller::Sim(_) => unreachable!("a simulated reactor stays inside its network"),
+            Poller::Sim { .. } => unreachable!("a simulated reactor stays inside its network"),
         }
     }
 }

@@ -399,6 +399,66 @@ impl Prepared {
     }
 }
 
+/// A group whose reactors somebody else turns.
+#[cfg(feature = "sim")]
+pub(crate) struct Hosted<H> {
+    /// Each core's reactor with its handler.
+    pub(crate) cores: Vec<(Reactor, H)>,
+    pub(crate) everyone: StopAll,
+    pub(crate) metrics: Metrics,
+}
+
+#[cfg(feature = "sim")]
+impl Cores {
+    /// The same group once more: what a host starts again with.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for listeners that were made elsewhere: a simulated host has only addresses.
+    pub(crate) fn again(&self) -> Result<Cores, Error> {
+        let mut again = Cores::new(self.count).config(self.config.clone()).spread(self.spread);
+        for listen in &self.listen {
+            let Place::Address(address) = &listen.place else {
+                return Err(Error::Unsupported("listeners other than addresses on a simulated host"));
+            };
+            again.listen.push(Listen { place: Place::Address(address.clone()), ..listen.like() });
+        }
+        Ok(again)
+    }
+
+    /// How many there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Makes reactors, listeners, a mailbox of `capacity` on each core if that is not 0, and handlers.
+    pub(crate) fn host<M, H, F>(
+        self,
+        world: impl Fn(usize) -> World,
+        capacity: usize,
+        make: &F,
+    ) -> Result<Hosted<H>, Error>
+    where
+        M: 'static,
+        F: Fn(&mut Core<'_>, Option<CoreMail<M>>) -> H,
+    {
+        let mut ready = self.prepare_in(world)?;
+        let mut mail: Vec<Option<CoreMail<M>>> = match capacity {
+            0 => ready.reactors.iter().map(|_| None).collect(),
+            _ => ready.open_mail(capacity)?.into_iter().map(Some).collect(),
+        };
+        let Prepared { reactors, listeners, everyone, metrics, .. } = ready;
+        let count = reactors.len();
+        let mut cores = Vec::new();
+        for (number, mut reactor) in reactors.into_iter().enumerate() {
+            let listeners = &listeners[number];
+            let group = Group { number, count, listeners, everyone: &everyone, metrics: &metrics };
+            let handler = make(&mut Core { group, io: reactor.io() }, mail[number].take());
+            cores.push((reactor, handler));
+        }
+        Ok(Hosted { cores, everyone, metrics })
+    }
+}
+
 /// The life of one core. Whatever ends it early ends the others in good order too.
 fn run_core<H: Handler>(
     mut reactor: Reactor,

@@ -25,6 +25,8 @@ mod stop;
 mod token;
 
 pub use config::{Admission, Budgets, Config, Idle, Turn, Wait};
+#[cfg(feature = "sim")]
+pub(crate) use cores::Hosted;
 pub use cores::{Core, CoreMail, Cores, Report, Running, Spread, StopAll};
 pub use event::{Event, Handler, Interest, Listener, Mailbox, Readiness, Source, Timer};
 pub use io::{Io, KeepError, ReleaseError, Released};
@@ -52,6 +54,20 @@ use token::Subject;
 pub struct Reactor {
     io: Io,
     events: Events,
+}
+
+/// What a simulated turn came to.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turned {
+    /// Times that the handler was called.
+    pub(crate) handled: usize,
+    /// It wants another turn as soon as possible.
+    pub(crate) more: bool,
+    /// It wants another one then, by its own clock.
+    pub(crate) next: Option<Instant>,
+    /// It was stopped, or its shutdown has come to its end.
+    pub(crate) ended: bool,
 }
 
 impl Reactor {
@@ -152,6 +168,22 @@ impl Reactor {
     #[must_use]
     pub fn sleep_max(&self) -> Option<Duration> {
         self.timeout(self.io.clock.now(), Instant::FAR_FUTURE)
+    }
+
+    /// One turn in a simulation: without waiting, and with what its network must know to give it the next one.
+    ///
+    /// # Errors
+    /// As [`Reactor::turn`].
+    #[cfg(feature = "sim")]
+    pub(crate) fn turn_simulated<H: Handler + ?Sized>(&mut self, handler: &mut H) -> Result<Turned, Error> {
+        self.io.running = true;
+        let turn = self.turn(Wait::No, handler)?;
+        Ok(Turned {
+            handled: turn.handled,
+            more: turn.backlog,
+            next: self.io.next_deadline(),
+            ended: !self.io.running || self.is_finished(),
+        })
     }
 
     /// How long the poll may last.
