@@ -5,6 +5,8 @@
 
 mod acceptor;
 mod options;
+#[cfg(feature = "sim")]
+mod sim;
 mod socket;
 
 pub(crate) use acceptor::{AcceptFault, Acceptor, Bind};
