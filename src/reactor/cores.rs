@@ -635,7 +635,8 @@ fn bind(reactor: &Reactor, listen: Listen, spread: HandOff) -> Result<Place, Err
                 only_v6: listen.only_v6,
                 options: &options.socket,
             };
-            Acceptor::bind(&reactor.io.world, &address, how).map_err(|e| Error::io(format!("listening on {address}"), e))?
+            Acceptor::bind(&reactor.io.world, &address, how)
+                .map_err(|e| Error::io(format!("listening on {address}"), e))?
         }
         Place::Tcp(listener) => Acceptor::from_tcp(listener, &options.socket)
             .map_err(|e| Error::io("taking over a listener", e))?,

@@ -328,8 +328,8 @@ impl Io {
         let options = self.options_or_default(options)?;
         security.check()?;
         self.check_room_for_one_more()?;
-        let socket =
-            Socket::adopt(&self.world, stream, &options.socket).map_err(|e| Error::io("taking over a stream", e))?;
+        let socket = Socket::adopt(&self.world, stream, &options.socket)
+            .map_err(|e| Error::io("taking over a stream", e))?;
         let mut connection = Connection::new(socket, security.begin(), options, owner, self.now);
         connection.peer = connection.socket.peer();
         let handle = self.insert(connection);
@@ -711,7 +711,10 @@ impl Io {
         registered: Source,
     ) -> Result<(), Error> {
         self.sources.remove(registered.handle).ok_or(Error::Config(Stale.to_string()))?;
-        self.poll.registry().and_then(|all| all.deregister(source)).map_err(|e| Error::io("forgetting a foreign source", e))
+        self.poll
+            .registry()
+            .and_then(|all| all.deregister(source))
+            .map_err(|e| Error::io("forgetting a foreign source", e))
     }
 
     // ---- the end

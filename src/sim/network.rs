@@ -1,13 +1,12 @@
 //! The network: hosts that run production reactors, and the loop that gives each its turn when it is due.
 
 use super::fault::Fault;
-use crate::collections::Conn;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::net::World;
 use crate::net::sim::{Hosts, Link, Next, Port, Settings, Shared, ip_of_host};
-use crate::reactor::{Core, CoreMail, Cores, Event, Handler, Hosted, Io, Reactor, StopAll};
-use crate::time::{Instant, nanos_of};
+use crate::reactor::{Core, CoreMail, Cores, Handler, Hosted, Io, Reactor, StopAll};
+use crate::time::Instant;
 use rustix::io::Errno;
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -174,7 +173,13 @@ impl Network {
         })
     }
 
-    fn start_program<M, H, F>(&mut self, host: Host, cores: Cores, capacity: usize, make: F) -> Result<(), Error>
+    fn start_program<M, H, F>(
+        &mut self,
+        host: Host,
+        cores: Cores,
+        capacity: usize,
+        make: F,
+    ) -> Result<(), Error>
     where
         M: 'static,
         H: Handler + 'static,

@@ -11,6 +11,7 @@ use mio::Token;
 use rustix::io::Errno;
 use std::io::IoSlice;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Bytes of a packet that carries nothing: IP and TCP headers with the usual options.
@@ -80,8 +81,29 @@ pub(super) struct End {
     /// Closing it resets.
     pub(super) resets: bool,
     keep_alive: Option<KeepAlive>,
+    /// What its side of the flows is made with.
+    buffers: Buffers,
     /// When something last came from the peer.
     heard_at: Instant,
+}
+
+/// What a socket's options say of its buffers; `None` is the world's own choice.
+#[derive(Clone, Copy, Debug)]
+struct Buffers {
+    send_bytes: Option<u32>,
+    receive_bytes: Option<u32>,
+    user_timeout: Option<Duration>,
+}
+
+impl Buffers {
+    fn new(options: &SocketOptions) -> Buffers {
+        let fits = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Buffers {
+            send_bytes: options.send_buffer_bytes.map(fits),
+            receive_bytes: options.receive_buffer_bytes.map(fits),
+            user_timeout: options.user_timeout,
+        }
+    }
 }
 
 impl End {
@@ -98,6 +120,7 @@ impl End {
             finished: false,
             resets: options.linger == Some(Duration::ZERO),
             keep_alive: options.keep_alive,
+            buffers: Buffers::new(options),
             heard_at: now,
         }
     }
@@ -112,12 +135,15 @@ pub(super) struct Look {
 }
 
 impl Channel {
-    pub(super) fn look(&self, side: Side) -> Look {
-        let (end, theirs) = (&self.ends[side as usize], &self.flows[side.other() as usize]);
-        let ended = end.dead || (end.connected && theirs.end_arrived());
+    pub(super) fn look(&mut self, side: Side, now: Instant) -> Look {
+        let (ours, theirs) = (side as usize, side.other() as usize);
+        let connected = self.ends[ours].connected;
+        let room = connected && self.flows[ours].write_room(now) > 0;
+        let (end, theirs) = (&self.ends[ours], &self.flows[theirs]);
+        let ended = end.dead || (connected && theirs.end_arrived());
         Look {
             readable: ended || theirs.readable() > 0,
-            writable: end.dead || (end.connected && self.flows[side as usize].write_room() > 0),
+            writable: end.dead || room,
             end: ended,
             error: end.error.is_some(),
         }
@@ -150,16 +176,20 @@ impl State {
         let now = self.now;
         let there = target.unwrap_or(host);
         let paths = [self.topology.path(host, there, false), self.topology.path(there, host, true)];
-        let settings = self.flow_settings(options);
+        let flow = &self.settings.flow;
+        let ends = [
+            End { held: true, ..End::new(host, local, options, now) },
+            End::new(there, to.clone(), &SocketOptions::default(), now),
+        ];
+        let flows = [Flow::new(flow), Flow::new(flow)];
         let channel = self.channels.insert(Channel {
-            ends: [End::new(host, local, options, now), End::new(there, to.clone(), options, now)],
-            flows: [Flow::new(&settings), Flow::new(&settings)],
+            ends,
+            flows,
             paths,
             listener: None,
             answered: false,
             queued: false,
         });
-        self.channels[channel].ends[0].held = true;
         if target.is_none() {
             self.queue.insert(now + NO_HOST_AFTER, Happening::Refused(channel, Errno::HOSTUNREACH));
             return Ok(channel);
@@ -218,12 +248,18 @@ impl State {
         self.hosts[host as usize].descriptors -= 1;
     }
 
-    fn flow_settings(&self, options: &SocketOptions) -> FlowSettings {
-        let mut settings = self.settings.flow.clone();
-        settings.send_buffer_bytes = options.send_buffer_bytes.unwrap_or(settings.send_buffer_bytes);
-        settings.receive_buffer_bytes = options.receive_buffer_bytes.unwrap_or(settings.receive_buffer_bytes);
-        settings.user_timeout = options.user_timeout.or(settings.user_timeout);
-        settings
+    /// A flow between two ends, made as the sender's and the receiver's options want it.
+    fn flow(&self, sender: Buffers, receiver: Buffers) -> Flow {
+        let usual = &self.settings.flow;
+        if (sender.send_bytes, receiver.receive_bytes, sender.user_timeout) == (None, None, None) {
+            return Flow::new(usual);
+        }
+        let mut settings = FlowSettings::clone(usual);
+        settings.send_buffer_bytes = sender.send_bytes.unwrap_or(settings.send_buffer_bytes).max(2304);
+        settings.receive_buffer_bytes =
+            receiver.receive_bytes.unwrap_or(settings.receive_buffer_bytes).max(1152);
+        settings.user_timeout = sender.user_timeout.or(settings.user_timeout);
+        Flow::new(&Arc::new(settings))
     }
 
     /// Puts a packet without data on the way from that end; `then` happens where it arrives. Answers whether it does.
@@ -260,15 +296,18 @@ impl State {
             // Linux drops the request; it will come again.
             return;
         }
-        let options = self.listeners[listener].options.clone();
-        let settings = self.flow_settings(&options);
-        let c = &mut self.channels[channel];
+        let (Some(c), Some(listening)) = (self.channels.get(channel), self.listeners.get(listener)) else {
+            return;
+        };
+        let address = c.ends[1].address.clone();
+        let acceptor = End::new(there, address, &listening.options, self.now);
+        let (a, b) = (c.ends[0].buffers, acceptor.buffers);
+        let flows = [self.flow(a, b), self.flow(b, a)];
+        let Some(c) = self.channels.get_mut(channel) else { return };
         c.answered = true;
         c.listener = Some(listener);
-        c.ends[1].resets = options.linger == Some(Duration::ZERO);
-        c.ends[1].keep_alive = options.keep_alive;
-        c.flows[1] = Flow::new(&settings);
-        c.flows[0].set_receive_buffer_bytes(settings.receive_buffer_bytes);
+        c.ends[1] = acceptor;
+        c.flows = flows;
         self.send_bare(channel, Side::Acceptor, Happening::SynAck(channel));
     }
 
@@ -342,7 +381,12 @@ impl State {
 // ---- bytes
 
 impl State {
-    pub(super) fn write(&mut self, channel: Handle, side: Side, from: &[IoSlice<'_>]) -> Result<usize, Errno> {
+    pub(super) fn write(
+        &mut self,
+        channel: Handle,
+        side: Side,
+        from: &[IoSlice<'_>],
+    ) -> Result<usize, Errno> {
         let Some(c) = self.channels.get_mut(channel) else { return Err(Errno::BADF) };
         let end = &mut c.ends[side as usize];
         if let Some(errno) = end.error.take() {
@@ -354,9 +398,9 @@ impl State {
         if !end.connected {
             return Err(Errno::AGAIN);
         }
-        let mut taken = 0;
+        let (mut taken, now) = (0, self.now);
         for slice in from {
-            let n = c.flows[side as usize].write(slice);
+            let n = c.flows[side as usize].write(now, slice);
             taken += n;
             if n < slice.len() {
                 break;
@@ -454,15 +498,19 @@ impl State {
             self.tell(channel, side);
         }
         if change.readable || change.end {
-            let c = &self.channels[channel];
-            if step.is_arrival() && !c.ends[side.other() as usize].held && c.ends[side.other() as usize].finished {
-                if change.readable {
-                    // Data for an end that was closed: nobody will ever read it.
-                    return self.reset_from(channel, side.other());
-                }
-                return self.reap(channel);
-            }
-            self.tell(channel, side.other());
+            self.arrived(channel, side.other(), change.readable);
+        }
+    }
+
+    /// Data or an end of stream has arrived at that end.
+    fn arrived(&mut self, channel: Handle, side: Side, data: bool) {
+        let Some(c) = self.channels.get(channel) else { return };
+        let end = &c.ends[side as usize];
+        match !end.held && end.finished {
+            false => self.tell(channel, side),
+            // It was closed, and nobody will ever read this.
+            true if data => self.reset_from(channel, side),
+            true => self.reap(channel),
         }
     }
 
@@ -540,7 +588,8 @@ impl State {
         if end.dead || !self.hosts[end.host as usize].up {
             return;
         }
-        let errno = if end.connected || side == Side::Acceptor { Errno::CONNRESET } else { Errno::CONNREFUSED };
+        let errno =
+            if end.connected || side == Side::Acceptor { Errno::CONNRESET } else { Errno::CONNREFUSED };
         self.fail(channel, side, errno);
     }
 
@@ -579,7 +628,9 @@ impl State {
 
     fn is_enqueued(&self, channel: Handle) -> bool {
         let listener = self.channels.get(channel).and_then(|c| c.listener);
-        listener.and_then(|listener| self.listeners.get(listener)).is_some_and(|listening| listening.has(channel))
+        listener
+            .and_then(|listener| self.listeners.get(listener))
+            .is_some_and(|listening| listening.has(channel))
     }
 
     /// A host loses power: its ends fall silent, and nobody is told.
@@ -626,7 +677,10 @@ impl State {
     fn ends_of(&self, host: u32) -> Vec<(Handle, Side)> {
         let sides = [Side::Dialler, Side::Acceptor];
         let all = self.channels.iter().flat_map(|(handle, c)| {
-            sides.into_iter().filter(|side| c.ends[*side as usize].host == host).map(move |side| (handle, side))
+            sides
+                .into_iter()
+                .filter(|side| c.ends[*side as usize].host == host)
+                .map(move |side| (handle, side))
         });
         all.collect()
     }
@@ -664,7 +718,9 @@ impl State {
         match answered {
             Some(at) if forgot => drop(self.queue.insert(at, Happening::Reset(channel, side))),
             Some(at) => {
-                self.channels[channel].ends[side as usize].heard_at = at;
+                if let Some(c) = self.channels.get_mut(channel) {
+                    c.ends[side as usize].heard_at = at;
+                }
                 self.queue.insert(at + probe.idle, Happening::Probe(channel, side, 0));
             }
             None => {

@@ -91,9 +91,10 @@ impl Port {
     /// Tells this core what happens to a socket from now on, and at once what has happened before.
     pub(in crate::net) fn watch(&self, socket: &Socket, token: Token) {
         let mut state = self.shared.lock();
+        let now = state.now;
         let Some(c) = state.channels.get_mut(socket.channel) else { return };
         c.ends[socket.side as usize].watched = Some((self.core, token));
-        let Look { readable, writable, end, error } = c.look(socket.side);
+        let Look { readable, writable, end, error } = c.look(socket.side, now);
         if readable || writable || end || error {
             state.tell(socket.channel, socket.side);
         }
@@ -111,7 +112,7 @@ impl Port {
     /// Moves what happened since the last turn into `events`, at most `max` of it.
     pub(in crate::net) fn take_ready(&self, events: &mut Vec<(Token, Reported)>, max: usize) {
         let state = &mut *self.shared.lock();
-        let State { cores, channels, listeners, .. } = state;
+        let State { cores, channels, listeners, now, .. } = state;
         let ready = &mut cores[self.core as usize].ready;
         while events.len() < max
             && let Some(next) = ready.pop_front()
@@ -124,7 +125,7 @@ impl Port {
                     if end.watched != Some((self.core, token)) {
                         continue;
                     }
-                    let Look { readable, writable, end, error } = c.look(side);
+                    let Look { readable, writable, end, error } = c.look(side, *now);
                     events.push((token, Reported { readable: readable || error, writable, end, error }));
                 }
                 Ready::Listener(listener, token) => {

@@ -418,7 +418,8 @@ impl State {
     #[inline]
     pub(super) fn note(&mut self, at: u64, who: u32, what: u32) {
         // The finalizer of splitmix64 (Steele, Lea, Flood 2014): every bit of what came before reaches every bit.
-        let mut z = self.trace ^ at.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (u64::from(who) << 32 | u64::from(what));
+        let mut z =
+            self.trace ^ at.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (u64::from(who) << 32 | u64::from(what));
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         self.trace = z ^ z >> 31;

@@ -54,8 +54,8 @@ impl Topology {
     pub(super) fn new(seed: u64) -> Topology {
         Topology {
             seed,
-            default: Link::rack(),
-            own: Link::loopback(),
+            default: Link::new(super::Latency::Fixed(std::time::Duration::from_micros(50))),
+            own: Link::new(super::Latency::Fixed(std::time::Duration::from_micros(10))),
             rules: Vec::new(),
             blocks: BTreeMap::new(),
             paths: Vec::new(),
