@@ -9,6 +9,7 @@ use crate::reactor::{Core, CoreMail, Cores, Handler, Hosted, Io, Reactor, StopAl
 use crate::time::Instant;
 use rustix::io::Errno;
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -200,13 +201,19 @@ impl Network {
         let entry = &mut self.hosts[host.0 as usize];
         let Some(program) = entry.program.clone() else { return Ok(()) };
         let (shared, ahead) = (self.shared.clone(), entry.clock_ahead);
-        let first = self.cores.len();
-        let hosted = program(&|_| World::Sim(Port::new(&shared, host.0, ahead)))?;
+        let numbers = RefCell::new(Vec::new());
+        let hosted = program(&|_| {
+            let port = Port::new(&shared, host.0, ahead);
+            numbers.borrow_mut().push(port.core());
+            World::Sim(port)
+        });
+        let (hosted, numbers) = (hosted?, numbers.into_inner());
         entry.everyone = Some(hosted.everyone);
         entry.metrics = Some(hosted.metrics);
-        for (number, (reactor, app)) in hosted.cores.into_iter().enumerate() {
-            let core = u32::try_from(first + number).expect("fewer cores than tokens");
+        for (core, (reactor, app)) in numbers.into_iter().zip(hosted.cores) {
             entry.cores.push(core);
+            // Cores of a host that could not start have numbers too.
+            self.cores.resize_with(core as usize, || None);
             self.cores.push(Some(Running { reactor: Some(reactor), app }));
             let mut state = self.shared.lock();
             if let Some(turn_time) = entry.turn_time {

@@ -126,12 +126,6 @@ impl Topology {
         self.block_again();
     }
 
-    /// Ends the block of that number.
-    pub(crate) fn unblock(&mut self, number: u64) {
-        self.blocks.remove(&number);
-        self.block_again();
-    }
-
     /// Ends all blocks.
     pub(crate) fn unblock_all(&mut self) {
         self.blocks.clear();
