@@ -88,6 +88,8 @@ mod secure;
     doc = "Defaults, limits and promises of secured connections: this page is written where both `noise` and `tls` are on."
 )]
 pub mod security {}
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sync;
 #[cfg(test)]
 mod thorough;

@@ -198,3 +198,7 @@ pub const PROXY_HELD_BYTES_MAX: usize = 6 * MIB;
 /// The same for all proxied connections of a reactor together. Beyond it, whoever has bytes held is not read.
 #[cfg(feature = "proxy")]
 pub const PROXY_HELD_ALL_BYTES_MAX: usize = 256 * MIB;
+
+/// Descriptors of one simulated host, unless it is given fewer: what Linux allows a process at most by default
+/// (`fs.nr_open`).
+pub const SIM_DESCRIPTORS_MAX: usize = 1 << 20;

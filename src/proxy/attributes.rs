@@ -20,6 +20,15 @@ pub(super) struct RawToxic {
     pub(super) toxicity: Option<f32>,
 }
 
+impl RawToxic {
+    pub(super) fn from_json(json: &[u8]) -> Result<RawToxic, ProxyError> {
+        // An array would be taken for the fields in their order.
+        let object: Result<Map<String, Value>, _> = serde_json::from_slice(json);
+        let raw = object.and_then(|object| serde_json::from_value(Value::Object(object)));
+        raw.map_err(|error| ProxyError::Invalid(format!("this is not a toxic in JSON: {error}")))
+    }
+}
+
 impl From<Toxic> for RawToxic {
     fn from(toxic: Toxic) -> RawToxic {
         RawToxic {

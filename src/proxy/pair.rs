@@ -305,7 +305,10 @@ impl Pairs {
             return None;
         }
         if unreached {
-            if !self.dial(io, handle) {
+            if reason.cause() == Cause::Reset {
+                // Somebody was there, and gone again before this end had heard of it.
+                self.end(io, handle, Ending::Reset);
+            } else if !self.dial(io, handle) {
                 self.give_up(io, handle);
             }
             return None;

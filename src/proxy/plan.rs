@@ -308,8 +308,7 @@ impl Toxic {
     /// # Errors
     /// [`ProxyError::Invalid`] with a sentence about what is wrong with it.
     pub fn from_json(json: &[u8]) -> Result<Toxic, ProxyError> {
-        let raw: RawToxic = serde_json::from_slice(json).map_err(|error| not_json(&error))?;
-        Toxic::from_raw(raw)
+        Toxic::from_raw(RawToxic::from_json(json)?)
     }
 
     /// This toxic with what `json` says of its `toxicity` and `attributes`; what is not mentioned stays, and so do name,
@@ -318,7 +317,7 @@ impl Toxic {
     /// # Errors
     /// [`ProxyError::Invalid`] with a sentence about what is wrong with it.
     pub fn merged(&self, json: &[u8]) -> Result<Toxic, ProxyError> {
-        let change: RawToxic = serde_json::from_slice(json).map_err(|error| not_json(&error))?;
+        let change = RawToxic::from_json(json)?;
         let mut raw = RawToxic::from(self.clone());
         if change.toxicity.is_some() {
             raw.toxicity = change.toxicity;
@@ -370,8 +369,4 @@ impl TryFrom<RawToxic> for Toxic {
 
 fn default_name(kind: &str, direction: Direction) -> String {
     format!("{kind}_{direction}")
-}
-
-fn not_json(error: &serde_json::Error) -> ProxyError {
-    ProxyError::Invalid(format!("this is not a toxic in JSON: {error}"))
 }

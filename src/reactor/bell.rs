@@ -20,10 +20,9 @@ pub(crate) trait Wake {
     fn wake(&self);
 }
 
-impl Wake for mio::Waker {
+impl Wake for crate::net::Waker {
     fn wake(&self) {
-        // Fails only if the counter overflowed, and then the reactor is awake anyway.
-        let _ = mio::Waker::wake(self);
+        crate::net::Waker::wake(self);
     }
 }
 

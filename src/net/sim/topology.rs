@@ -1,0 +1,161 @@
+//! Which link is between which hosts, and what is wrong with it at the moment.
+
+use super::link::{Link, Path};
+use crate::time::Instant;
+use std::collections::BTreeMap;
+
+/// Links and paths of a world. A path exists from the first packet on.
+#[derive(Debug)]
+pub(crate) struct Topology {
+    seed: u64,
+    /// Between hosts of which nothing else was said.
+    default: Link,
+    /// From a host to itself.
+    own: Link,
+    /// What was said of pairs; the last that fits counts.
+    rules: Vec<Rule>,
+    /// Packets that are not let through, by number.
+    blocks: BTreeMap<u64, Block>,
+    pub(super) paths: Vec<Path>,
+    ends: Vec<(u32, u32)>,
+    known: BTreeMap<(u32, u32, bool), u32>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    from: Hosts,
+    to: Hosts,
+    link: Link,
+}
+
+#[derive(Debug)]
+struct Block {
+    from: Hosts,
+    to: Hosts,
+}
+
+/// A set of hosts: few of them in practice, looked up only when a path is made or a fault begins or ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Hosts(Vec<u32>);
+
+impl Hosts {
+    pub(crate) fn new(mut hosts: Vec<u32>) -> Hosts {
+        hosts.sort_unstable();
+        hosts.dedup();
+        Hosts(hosts)
+    }
+
+    fn has(&self, host: u32) -> bool {
+        self.0.binary_search(&host).is_ok()
+    }
+}
+
+impl Topology {
+    pub(super) fn new(seed: u64) -> Topology {
+        Topology {
+            seed,
+            default: Link::new(super::Latency::Fixed(std::time::Duration::from_micros(50))),
+            own: Link::new(super::Latency::Fixed(std::time::Duration::from_micros(10))),
+            rules: Vec::new(),
+            blocks: BTreeMap::new(),
+            paths: Vec::new(),
+            ends: Vec::new(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// The path from one host to another, made if need be. `back` tells the way back of a host's connection to itself
+    /// from the way there.
+    pub(super) fn path(&mut self, from: u32, to: u32, back: bool) -> u32 {
+        let key = (from, to, back && from == to);
+        if let Some(&path) = self.known.get(&key) {
+            return path;
+        }
+        let number = u32::try_from(self.paths.len()).expect("fewer paths than addresses");
+        // Of its own, so that what happens on one path does not move what is drawn for another.
+        let seed = fastrand::Rng::with_seed(
+            self.seed ^ (u64::from(from) << 32 | u64::from(to) << 1 | u64::from(key.2)),
+        )
+        .u64(..);
+        let mut path = Path::new(self.link(from, to), seed);
+        path.set_blocked(self.is_blocked(from, to));
+        self.paths.push(path);
+        self.ends.push((from, to));
+        self.known.insert(key, number);
+        number
+    }
+
+    fn link(&self, from: u32, to: u32) -> &Link {
+        if from == to {
+            return &self.own;
+        }
+        let rule = self.rules.iter().rev().find(|rule| rule.from.has(from) && rule.to.has(to));
+        rule.map_or(&self.default, |rule| &rule.link)
+    }
+
+    fn is_blocked(&self, from: u32, to: u32) -> bool {
+        from != to && self.blocks.values().any(|block| block.from.has(from) && block.to.has(to))
+    }
+
+    /// The link between hosts of which nothing else is said.
+    pub(crate) fn set_default(&mut self, link: Link) {
+        self.default = link;
+        self.lay_again(|_, _| true);
+    }
+
+    /// The link from each host of one set to each of another.
+    pub(crate) fn set_between(&mut self, from: Hosts, to: Hosts, link: Link) {
+        self.rules.retain(|rule| rule.from != from || rule.to != to);
+        self.rules.push(Rule { from: from.clone(), to: to.clone(), link });
+        self.lay_again(|a, b| from.has(a) && to.has(b));
+    }
+
+    fn lay_again(&mut self, concerned: impl Fn(u32, u32) -> bool) {
+        for number in 0..self.paths.len() {
+            let (from, to) = self.ends[number];
+            if concerned(from, to) {
+                let link = self.link(from, to).clone();
+                self.paths[number].set(&link);
+            }
+        }
+    }
+
+    /// From now on nothing passes from one set to the other.
+    pub(crate) fn block(&mut self, number: u64, from: Hosts, to: Hosts) {
+        self.blocks.insert(number, Block { from, to });
+        self.block_again();
+    }
+
+    /// Ends all blocks.
+    pub(crate) fn unblock_all(&mut self) {
+        self.blocks.clear();
+        self.block_again();
+    }
+
+    fn block_again(&mut self) {
+        for number in 0..self.paths.len() {
+            let (from, to) = self.ends[number];
+            let blocked = self.is_blocked(from, to);
+            self.paths[number].set_blocked(blocked);
+        }
+    }
+
+    /// What passes from one set to the other is held until then.
+    pub(crate) fn clog(&mut self, from: &Hosts, to: &Hosts, until: Instant) {
+        self.each_between(from, to, |path| path.clog_until(until));
+    }
+
+    /// Until then this share of the packets from one set to the other is lost, if the link does not lose more anyway.
+    pub(crate) fn burst(&mut self, from: &Hosts, to: &Hosts, loss: f64, until: Instant) {
+        self.each_between(from, to, |path| path.burst_loss(loss, until));
+    }
+
+    fn each_between(&mut self, from: &Hosts, to: &Hosts, mut act: impl FnMut(&mut Path)) {
+        for &a in &from.0 {
+            for &b in to.0.iter().filter(|b| **b != a) {
+                let number = self.path(a, b, false);
+                act(&mut self.paths[number as usize]);
+            }
+        }
+    }
+}
