@@ -35,6 +35,8 @@ mod load;
 #[expect(dead_code, reason = "other suites need more of it")]
 #[path = "../hostile/rig.rs"]
 mod rig;
+#[cfg(feature = "sim")]
+mod simulated;
 mod table;
 #[path = "../../src/thorough.rs"]
 mod thorough;
