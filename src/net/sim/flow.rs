@@ -276,10 +276,19 @@ impl Flow {
         self.lost = VecDeque::new();
         self.ahead = Vec::new();
         self.in_flight = 0;
+        // No acknowledgement is awaited any more: the records that would hold it are gone.
+        self.acks_end = self.seen;
         if !self.end_arrived() {
             self.written = self.arrived;
         }
         self.una = self.written;
+    }
+
+    /// What was sent has reached a host that is down: nobody answers, so that only the timer finds out.
+    pub(crate) fn unanswered(&mut self, out: &mut Vec<(Instant, Step)>) {
+        if !self.failed {
+            self.arm(out);
+        }
     }
 
     fn end(&self) -> u64 {
