@@ -63,6 +63,7 @@
 //! - `cli`: the `windlass` command.
 //! - `load`: the benchmark behind `windlass bench`, as a library: see `load`.
 //! - `noise`: connections secured with the Noise protocol: see `noise`.
+//! - `proxy`: a proxy that injects faults between real programs: see `proxy`.
 //! - `signals`: [`Cores`] end gracefully on SIGINT and SIGTERM.
 //! - `tls`: connections secured with TLS 1.3: see `tls`.
 //! - `tls12`: TLS 1.2 as well, for whoever asks for it.
@@ -77,6 +78,8 @@ pub mod limits;
 pub mod load;
 pub mod metrics;
 mod net;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod reactor;
 mod secure;
 #[cfg_attr(all(feature = "noise", feature = "tls"), doc = include_str!("security.md"))]
