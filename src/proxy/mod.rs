@@ -35,6 +35,7 @@
 mod address;
 mod attributes;
 mod chain;
+mod control;
 mod error;
 mod flow;
 mod metrics;
@@ -44,6 +45,7 @@ mod proxies;
 mod spawn;
 mod toxics;
 
+pub use control::Control;
 pub use error::ProxyError;
 pub use metrics::{ProxyFigures, Snapshot};
 pub use plan::{Change, Direction, Plan, Toxic, ToxicKind};
