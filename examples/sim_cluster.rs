@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 use windlass::sim::{self, Chaos, Fault, FaultKind, Host, Latency, Link, Network};
-use windlass::{Conn, Connect, Cores, Event, Handler, Io, Listen, Options};
+use windlass::{Conn, Connect, Cores, Event, Handler, Io, Listen, Options, Timer};
 
 const PRIMARY: Host = Host::nth(0);
 const REPLICAS: [Host; 2] = [Host::nth(1), Host::nth(2)];
@@ -68,10 +68,10 @@ fn any_story(seed: u64, faults: &[(Duration, Fault)]) {
 }
 
 fn main() {
-    let net = story(1);
-    println!("{:?} of virtual time, {} events, and what went wrong:", net.elapsed(), net.events());
-    for (at, fault) in net.inflicted() {
-        println!("{:>10.3} s  {fault}", at.as_secs_f64());
+    {
+        let net = story(1);
+        println!("{:?} of virtual time, {} events, and what went wrong:", net.elapsed(), net.events());
+        net.inflicted().iter().for_each(|(at, fault)| println!("{:>10.3} s  {fault}", at.as_secs_f64()));
     }
     let (mut stories, mut faults_drawn) = (0, 0);
     for seed in sim::seeds(1..=100) {
@@ -149,11 +149,13 @@ impl Handler for Primary {
 struct Replica {
     disk: Disk,
     primary: Option<Conn>,
+    /// When it asks or connects again: one time, or there would be two questions at once.
+    again: Option<Timer>,
 }
 
 impl Replica {
     fn start(disk: Disk, io: &mut Io) -> Replica {
-        let mut replica = Replica { disk, primary: None };
+        let mut replica = Replica { disk, primary: None, again: None };
         replica.connect(io);
         replica
     }
@@ -161,7 +163,13 @@ impl Replica {
     fn connect(&mut self, io: &mut Io) {
         self.primary = io.connect(Connect::to(PRIMARY.port(7000)).options(patience())).ok();
         if self.primary.is_none() {
-            io.timer_after(PAUSE, 0);
+            self.pause(io);
+        }
+    }
+
+    fn pause(&mut self, io: &mut Io) {
+        if let Some(timer) = self.again.replace(io.timer_after(PAUSE, 0)) {
+            io.cancel(timer);
         }
     }
 
@@ -186,7 +194,7 @@ impl Replica {
         if count > 0 {
             self.ask(io, primary);
         } else {
-            io.timer_after(PAUSE, 0);
+            self.pause(io);
         }
     }
 }
@@ -200,7 +208,7 @@ impl Handler for Replica {
             (Event::Timer { .. }, None) => self.connect(io),
             (Event::Closed { .. }, _) => {
                 self.primary = None;
-                io.timer_after(PAUSE, 0);
+                self.pause(io);
             }
             _ => {}
         }

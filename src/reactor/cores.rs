@@ -425,11 +425,6 @@ impl Cores {
         Ok(again)
     }
 
-    /// How many there are.
-    pub(crate) const fn count(&self) -> usize {
-        self.count
-    }
-
     /// Makes reactors, listeners, a mailbox of `capacity` on each core if that is not 0, and handlers.
     pub(crate) fn host<M, H, F>(
         self,

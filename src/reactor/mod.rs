@@ -246,13 +246,16 @@ impl Reactor {
 
     /// Waits for events as the idle strategy says, no longer than until then.
     fn wait(&mut self, now: Instant, until: Instant) -> Result<(), Error> {
+        if until <= now || !self.io.poll.is_real() {
+            return self.poll(now, Some(Duration::ZERO));
+        }
         let timeout = self.timeout(now, until);
         let spin_until = match self.io.config.idle {
             Idle::Block => now,
             Idle::Spin => Instant::FAR_FUTURE,
             Idle::SpinThenBlock(spin) => now + spin,
         };
-        if timeout == Some(Duration::ZERO) || spin_until <= now || !self.io.poll.is_real() {
+        if timeout == Some(Duration::ZERO) || spin_until <= now {
             return self.poll(now, timeout);
         }
         let due = timeout.map_or(Instant::FAR_FUTURE, |timeout| now + timeout);

@@ -81,7 +81,8 @@ pub(super) struct HostState {
 /// One core of a host: the place of one reactor.
 #[derive(Debug)]
 pub(super) struct CoreState {
-    pub(super) host: u32,
+    /// Whose it is.
+    host: u32,
     /// What its reactor reads as the time.
     clock: Arc<AtomicU64>,
     /// How far that is ahead of the world's time, in nanoseconds.
@@ -197,7 +198,7 @@ impl State {
         host
     }
 
-    /// A core more for `host`, with a clock of its own.
+    /// A core more, with a clock of its own.
     pub(crate) fn add_core(&mut self, host: u32, clock_ahead: i64) -> (u32, Arc<AtomicU64>) {
         let core = u32::try_from(self.cores.len()).expect("fewer cores than tokens");
         let clock = Arc::new(AtomicU64::new(shifted(self.now, clock_ahead)));
@@ -350,11 +351,6 @@ impl State {
                 }
             }
         }
-    }
-
-    /// When something happens next; `None` if nothing ever will.
-    pub(crate) fn next_at(&self) -> Option<Instant> {
-        if self.runnable.is_empty() { self.queue.next_at() } else { Some(self.now) }
     }
 
     fn happen(&mut self, happening: Happening, at: Instant) -> Option<Next> {
