@@ -273,6 +273,7 @@ impl Flow {
         let readable = self.readable();
         self.bytes.truncate(readable);
         self.sent = VecDeque::new();
+        self.acks_end = self.seen;
         self.lost = VecDeque::new();
         self.ahead = Vec::new();
         self.in_flight = 0;
