@@ -70,7 +70,7 @@ impl Node {
             }
             33 => _ = io.expect(conn),
             34 | 35 => self.limit(io, conn),
-            36 => _ = io.relend(conn),
+            36 => self.relend(io, conn),
             37 => self.finish(io, conn),
             38 if self.random.bool() => self.close(io, conn),
             39 if self.random.u32(..3) == 0 => self.abort(io, conn),
@@ -192,15 +192,17 @@ impl Node {
     pub fn drained(&mut self, io: &mut Io, conn: Conn) {
         self.tell(io, || format!("{:?} drained", self.live.get(&conn).map(|mine| mine.talk)));
         let Some(mine) = self.live.get(&conn) else { return };
-        let (open, low) = (io.is_open(conn), io.options(conn).map_or(0, |options| options.queue.low_bytes));
-        // Others may have sent since it was noted.
-        let _ = low;
-        if !open {
+        if !io.is_open(conn) {
             return self.fail(io, || format!("{} drained and is not open", mine.talk));
         }
         if mine.habit == Habit::Flood && self.phase() == Phase::Busy {
             self.flood(io, conn);
         }
+    }
+
+    pub fn relend(&self, io: &mut Io, conn: Conn) {
+        let Some(mine) = self.live.get(&conn) else { return };
+        self.truth.borrow_mut().mine(mine.talk, mine.side).relent |= io.relend(conn).is_ok();
     }
 
     // ---- ends
@@ -359,7 +361,8 @@ impl Node {
         let small = self.plan.small;
         for conn in self.live.keys().copied().collect::<Vec<_>>() {
             let _ = (io.resume(conn), io.grant_read(conn, None), io.grant_write(conn, None));
-            let _ = (io.relend(conn), io.deadline(conn, None));
+            self.relend(io, conn);
+            let _ = io.deadline(conn, None);
             let Some(mine) = self.live.get_mut(&conn) else { continue };
             mine.total = mine.total.filter(|_| mine.closing.is_some());
             if let Some(mut calm) = io.options(conn).cloned()

@@ -116,8 +116,6 @@ pub struct Node {
     pub stopping: bool,
     /// It asked its reactor to stop at once.
     pub stopped: bool,
-    /// Connections that were set free of everything that holds them back.
-    pub freed: usize,
 }
 
 impl Node {
@@ -151,7 +149,6 @@ impl Node {
             lending: None,
             stopping: false,
             stopped: false,
-            freed: 0,
         };
         let io = core.io();
         node.open_doors(io);

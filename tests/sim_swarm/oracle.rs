@@ -41,6 +41,8 @@ pub struct End {
     pub kept: usize,
     /// The next `Data` has at least so many bytes, if more than none.
     pub want: usize,
+    /// What it kept is to come once more, whether or not there is anything new.
+    pub relent: bool,
     /// Its reactor knows it.
     pub known: bool,
     pub opened: bool,
@@ -208,10 +210,10 @@ impl Oracle {
         let from = mine.received - mine.kept as u64;
         let wrong = text_differs(number, 1 - side, from, bytes);
         let over = theirs.gone || theirs.lossy || theirs.over.is_some();
-        let whole = bytes.len() >= mine.want || theirs.finished || mine.finished || over;
+        let whole = bytes.len() >= mine.want || mine.relent || theirs.finished || mine.finished || over;
         let in_place = mine.opened && mine.over.is_none() && !mine.ended;
         mine.received = from + bytes.len() as u64;
-        (mine.kept, mine.want) = (0, 0);
+        (mine.kept, mine.want, mine.relent) = (0, 0, false);
         let enough = mine.received <= theirs.sent;
         self.tally.bytes += bytes.len() as u64;
         self.check(in_place, || format!("data out of place on connection {number}, end {side}"));

@@ -272,7 +272,9 @@ impl Flow {
         self.failed = true;
         let readable = self.readable();
         self.bytes.truncate(readable);
+        self.base = self.base.wrapping_add(self.sent.len() as u32);
         self.sent = VecDeque::new();
+        (self.seen, self.acks_end) = (self.base, self.base);
         self.lost = VecDeque::new();
         self.ahead = Vec::new();
         self.in_flight = 0;
