@@ -391,6 +391,22 @@ impl Network {
 // ---- looking in
 
 impl Network {
+    /// TCP connections that exist: those of which some application holds an end, and those that kernels still see to
+    /// after both were closed.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().open_connections()
+    }
+
+    /// Descriptors that the host's programs hold.
+    ///
+    /// # Panics
+    /// If the host is another network's.
+    #[must_use]
+    pub fn descriptors(&self, host: Host) -> usize {
+        self.shared.lock().descriptors(host.0)
+    }
+
     /// The handler of the host's first core.
     ///
     /// # Panics

@@ -272,13 +272,12 @@ impl Flow {
         self.failed = true;
         let readable = self.readable();
         self.bytes.truncate(readable);
+        self.base = self.base.wrapping_add(self.sent.len() as u32);
         self.sent = VecDeque::new();
-        self.acks_end = self.seen;
+        (self.seen, self.acks_end) = (self.base, self.base);
         self.lost = VecDeque::new();
         self.ahead = Vec::new();
         self.in_flight = 0;
-        // No acknowledgement is awaited any more: the records that would hold it are gone.
-        self.acks_end = self.seen;
         if !self.end_arrived() {
             self.written = self.arrived;
         }
