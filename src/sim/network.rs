@@ -171,7 +171,9 @@ impl Network {
     #[track_caller]
     pub(super) fn entry_mut(&mut self, host: Host) -> &mut HostEntry {
         let count = self.hosts.len();
-        self.hosts.get_mut(host.0 as usize).unwrap_or_else(|| panic!("there is no {host} among {count} hosts"))
+        self.hosts
+            .get_mut(host.0 as usize)
+            .unwrap_or_else(|| panic!("there is no {host} among {count} hosts"))
     }
 
     /// Starts `cores` on the host, as [`Cores::start`] does on a machine: `make` builds the handler of each core, now

@@ -16,7 +16,8 @@ impl Node {
         for _ in 0..self.random.u32(1..4) {
             self.act(io, None);
         }
-        let flooding: Vec<Conn> = self.live.iter().filter(|(_, m)| m.habit == Habit::Flood).map(|x| *x.0).collect();
+        let flooding: Vec<Conn> =
+            self.live.iter().filter(|(_, m)| m.habit == Habit::Flood).map(|x| *x.0).collect();
         flooding.into_iter().for_each(|conn| self.flood(io, conn));
         match self.random.u32(..40) {
             0 => self.shut_a_door(io),
@@ -262,7 +263,8 @@ impl Node {
             (changed.timeouts, changed.socket) = (before.timeouts, before.socket);
             (changed.half_close, changed.self_throttle) = (before.half_close, before.self_throttle);
             // Never less: what is queued already may be more.
-            changed.queue = if other.queue.max_bytes > before.queue.max_bytes { other.queue } else { before.queue };
+            changed.queue =
+                if other.queue.max_bytes > before.queue.max_bytes { other.queue } else { before.queue };
             changed.kept_bytes_max = other.kept_bytes_max;
         });
         if let Err(error) = io.set_options(conn, changed) {

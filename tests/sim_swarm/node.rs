@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::time::Duration;
 use windlass::time::Instant;
 use windlass::{
-    Address, Cause, CloseReason, Conn, Connect, Core, CoreMail, Event, Handler, Io, Listen, Listener, Options,
-    Released, Timer, Timeouts,
+    Address, Cause, CloseReason, Conn, Connect, Core, CoreMail, Event, Handler, Io, Listen, Listener,
+    Options, Released, Timeouts, Timer,
 };
 
 /// The wheel's tick, and what serving takes: no deadline is later.

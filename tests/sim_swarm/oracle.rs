@@ -151,7 +151,13 @@ impl Oracle {
     // ---- beginnings
 
     /// A new connection from `host`, which the other end will know by `from`; `to` is nobody's host if nobody is there.
-    pub fn dialled(&mut self, host: usize, to: Option<usize>, plain: bool, from: Option<SocketAddr>) -> usize {
+    pub fn dialled(
+        &mut self,
+        host: usize,
+        to: Option<usize>,
+        plain: bool,
+        from: Option<SocketAddr>,
+    ) -> usize {
         let number = self.talks.len();
         let mine = End { host, known: true, ..End::default() };
         let theirs = End { host: to.unwrap_or(usize::MAX), gone: to.is_none(), ..End::default() };
@@ -234,13 +240,17 @@ impl Oracle {
         let text = format!("{mine:?} {theirs:?}");
         self.tally.clean_ends += 1;
         self.check(sent, || format!("connection {number}: an end at {side} that nobody sent: {text}"));
-        self.check(whole, || format!("connection {number} ended in good order at {side}, incomplete: {text}"));
+        self.check(whole, || {
+            format!("connection {number} ended in good order at {side}, incomplete: {text}")
+        });
     }
 
     /// It is over, as its handler was told or knows.
     pub fn closed(&mut self, number: usize, side: usize, cause: Cause) {
         let before = self.mine(number, side).over.replace(cause);
-        self.check(before.is_none(), || format!("connection {number} closed twice at end {side}: {before:?}"));
+        self.check(before.is_none(), || {
+            format!("connection {number} closed twice at end {side}: {before:?}")
+        });
         if cause == Cause::PeerClosed && !self.mine(number, side).ended {
             self.ended(number, side);
         }

@@ -74,7 +74,8 @@ impl Plan {
         plan.faults.sort_by_key(|(at, _)| *at);
         if one_in(random, 4) {
             let at = duration.mul_f64(random.f64());
-            plan.shutdown = Some((random.usize(..count), at, Duration::from_millis(about(random, 1, 10_000))));
+            plan.shutdown =
+                Some((random.usize(..count), at, Duration::from_millis(about(random, 1, 10_000))));
         }
         plan
     }
@@ -224,7 +225,8 @@ pub fn options(random: &mut Rng, dialler: bool) -> Options {
     socket.send_buffer_bytes = pick(random, &[None, None, Some(2_000), Some(16 * 1024)]);
     socket.receive_buffer_bytes = pick(random, &[None, None, Some(2_000), Some(32 * 1024)]);
     if one_in(random, 4) {
-        let (idle, interval) = (Duration::from_secs(random.u64(1..10)), Duration::from_secs(random.u64(1..3)));
+        let (idle, interval) =
+            (Duration::from_secs(random.u64(1..10)), Duration::from_secs(random.u64(1..3)));
         socket.keep_alive = Some(KeepAlive { idle, interval, probes: random.u32(1..5) });
     }
     if one_in(random, 4) {
