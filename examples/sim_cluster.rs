@@ -23,7 +23,8 @@ fn cluster(seed: u64) -> Network {
     let _ = (net.host("primary"), net.host("replica 1"), net.host("replica 2"));
     // What is made here outlives its host, as a disk does; what the closure makes begins anew with each start.
     let (disk, listen) = (Disk::default(), Listen::tcp("0.0.0.0:7000").options(patience()));
-    net.start(PRIMARY, Cores::new(1).listen(listen), move |_| Primary { disk: disk.clone(), counted: 0 }).unwrap();
+    net.start(PRIMARY, Cores::new(1).listen(listen), move |_| Primary { disk: disk.clone(), counted: 0 })
+        .unwrap();
     for host in REPLICAS {
         let disk = Disk::default();
         net.start(host, Cores::new(1), move |core| Replica::start(disk.clone(), core.io())).unwrap();

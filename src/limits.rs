@@ -177,6 +177,28 @@ pub(crate) const NOISE_EMPTY_MESSAGES_MAX: u8 = 32;
 #[cfg(feature = "noise")]
 pub(crate) const NOISE_REKEY_MESSAGES: u64 = 1 << 20;
 
+/// Proxies of one [`Proxies`](crate::proxy::Proxies): each may be a listener.
+#[cfg(feature = "proxy")]
+pub const PROXIES_MAX: usize = LISTENERS_MAX;
+
+/// Toxics of one proxy.
+#[cfg(feature = "proxy")]
+pub const PROXY_TOXICS_MAX: usize = 64;
+
+/// Bytes in the name of a proxy or a toxic.
+#[cfg(feature = "proxy")]
+pub const PROXY_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes that the toxics of one direction of a proxied connection hold before its sender is not read any more, each
+/// piece with what it costs to keep it. One receive buffer may come on top. About what the kernel's largest receive
+/// window is by default (6 MiB): a latency of 100 ms lets 60 MB/s through.
+#[cfg(feature = "proxy")]
+pub const PROXY_HELD_BYTES_MAX: usize = 6 * MIB;
+
+/// The same for all proxied connections of a reactor together. Beyond it, whoever has bytes held is not read.
+#[cfg(feature = "proxy")]
+pub const PROXY_HELD_ALL_BYTES_MAX: usize = 256 * MIB;
+
 /// Descriptors of one simulated host, unless it is given fewer: what Linux allows a process at most by default
 /// (`fs.nr_open`).
 pub const SIM_DESCRIPTORS_MAX: usize = 1 << 20;

@@ -399,7 +399,8 @@ mod tests {
             };
             for (at, fault) in faults.iter().filter(|(_, fault)| down(fault)) {
                 let end = *at + lasts(fault);
-                let others = faults.iter().filter(|(other, o)| down(o) && *other <= *at && *other + lasts(o) > *at);
+                let others =
+                    faults.iter().filter(|(other, o)| down(o) && *other <= *at && *other + lasts(o) > *at);
                 assert!(others.count() <= 2, "seed {seed} at {at:?} until {end:?}");
             }
         }

@@ -48,18 +48,32 @@ impl fmt::Display for Failure<'_> {
         let net = self.0;
         let thread = std::thread::current();
         writeln!(f, "\nsimulated network of {}:", thread.name().unwrap_or("a thread without a name"))?;
-        writeln!(f, "  seed    {} (if the test asks `sim::seeds`, {SEED_VARIABLE} runs it again)", net.seed())?;
+        writeln!(
+            f,
+            "  seed    {} (if the test asks `sim::seeds`, {SEED_VARIABLE} runs it again)",
+            net.seed()
+        )?;
         if let Some(commit) = commit() {
             writeln!(f, "  commit  {commit}")?;
         }
-        writeln!(f, "  ended   after {:?} and {} events, trace {:016x}", net.elapsed(), net.events(), net.trace())?;
+        writeln!(
+            f,
+            "  ended   after {:?} and {} events, trace {:016x}",
+            net.elapsed(),
+            net.events(),
+            net.trace()
+        )?;
         let names: Vec<_> = net.hosts.iter().take(HOSTS_LISTED_MAX).map(|host| host.name.as_str()).collect();
         let more = net.hosts.len().saturating_sub(HOSTS_LISTED_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         writeln!(f, "  hosts   {}{more}", names.join(", "))?;
         writeln!(f, "  faults  {}", net.inflicted().len())?;
         if !net.inflicted().is_empty() {
-            write!(f, "\nnet.schedule(&{});\n", List { faults: net.inflicted(), indent: 0, names: Some(net) })?;
+            write!(
+                f,
+                "\nnet.schedule(&{});\n",
+                List { faults: net.inflicted(), indent: 0, names: Some(net) }
+            )?;
         }
         let lines = net.recorded();
         if !lines.is_empty() {

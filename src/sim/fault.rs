@@ -151,7 +151,9 @@ impl fmt::Display for Fault {
             Fault::PowerOff(host) => write!(f, "Fault::PowerOff({host})"),
             Fault::Restart(host) => write!(f, "Fault::Restart({host})"),
             Fault::Pause(host, duration) => write!(f, "Fault::Pause({host}, {})", Rust(duration)),
-            Fault::ClockJump(host, nanos) => write!(f, "Fault::ClockJump({host}, {})", grouped_signed(*nanos)),
+            Fault::ClockJump(host, nanos) => {
+                write!(f, "Fault::ClockJump({host}, {})", grouped_signed(*nanos))
+            }
             Fault::Slow(host, turn) => write!(f, "Fault::Slow({host}, {})", Rust(turn)),
             Fault::AcceptErrors(host, errnos) => write!(f, "Fault::AcceptErrors({host}, vec!{errnos:?})"),
             Fault::Descriptors(host, max) => write!(f, "Fault::Descriptors({host}, {max})"),
@@ -280,10 +282,13 @@ mod tests {
         let [a, b, c] = [Host::nth(0), Host::nth(1), Host::nth(2)];
         let fault = Fault::Partition(vec![a, b], vec![c]).lasting(Duration::from_secs(1));
         let smaller: Vec<_> = fault.smaller().iter().map(Fault::to_string).collect();
-        assert_eq!(smaller, [
-            "Fault::Partition(vec![Host::nth(1)], vec![Host::nth(2)]).lasting(Duration::from_secs(1))",
-            "Fault::Partition(vec![Host::nth(0)], vec![Host::nth(2)]).lasting(Duration::from_secs(1))",
-        ]);
+        assert_eq!(
+            smaller,
+            [
+                "Fault::Partition(vec![Host::nth(1)], vec![Host::nth(2)]).lasting(Duration::from_secs(1))",
+                "Fault::Partition(vec![Host::nth(0)], vec![Host::nth(2)]).lasting(Duration::from_secs(1))",
+            ]
+        );
         assert!(Fault::Crash(a).smaller().is_empty());
         assert_eq!(fault.hosts().collect::<Vec<_>>(), [a, b, c]);
     }

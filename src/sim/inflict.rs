@@ -48,6 +48,13 @@ impl Network {
         state.topology().set_between(b, a, Some(link));
     }
 
+    /// How long a bit takes from one host to another, as their link has drawn it: without jitter, and without what the
+    /// bytes themselves take.
+    #[must_use]
+    pub fn latency(&self, from: Host, to: Host) -> Duration {
+        self.shared.lock().topology().latency(from.0, to.0)
+    }
+
     /// Has `fault` happen that long after the network was made, or next if that is past.
     pub fn at(&mut self, after: Duration, fault: Fault) {
         self.plan(self.began + after, Planned::Fault(fault));

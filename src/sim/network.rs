@@ -171,7 +171,9 @@ impl Network {
     #[track_caller]
     pub(super) fn entry_mut(&mut self, host: Host) -> &mut HostEntry {
         let count = self.hosts.len();
-        self.hosts.get_mut(host.0 as usize).unwrap_or_else(|| panic!("there is no {host} among {count} hosts"))
+        self.hosts
+            .get_mut(host.0 as usize)
+            .unwrap_or_else(|| panic!("there is no {host} among {count} hosts"))
     }
 
     /// Starts `cores` on the host, as [`Cores::start`] does on a machine: `make` builds the handler of each core, now
@@ -391,6 +393,22 @@ impl Network {
 // ---- looking in
 
 impl Network {
+    /// TCP connections that exist: those of which some application holds an end, and those that kernels still see to
+    /// after both were closed.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().open_connections()
+    }
+
+    /// Descriptors that the host's programs hold.
+    ///
+    /// # Panics
+    /// If the host is another network's.
+    #[must_use]
+    pub fn descriptors(&self, host: Host) -> usize {
+        self.shared.lock().descriptors(host.0)
+    }
+
     /// The handler of the host's first core.
     ///
     /// # Panics

@@ -124,7 +124,9 @@ where
     let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed, faults))) else { return };
     let Some(shrunk) = shrink(seed, faults, run) else {
         let message = message_of(&*panic);
-        panic!("seed {seed} failed once ({message}), and not when it was run again: something is not deterministic");
+        panic!(
+            "seed {seed} failed once ({message}), and not when it was run again: something is not deterministic"
+        );
     };
     panic!("{shrunk}");
 }

@@ -482,7 +482,9 @@ impl State {
         let receiver = &mut c.ends[side.other() as usize];
         if step.is_arrival() {
             if !self.hosts[receiver.host as usize].up {
-                return;
+                let mut steps = std::mem::take(&mut self.steps);
+                c.flows[side as usize].unanswered(&mut steps);
+                return self.put_in(channel, side, steps);
             }
             if receiver.dead {
                 self.reset_from(channel, side.other());

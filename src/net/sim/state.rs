@@ -275,6 +275,14 @@ impl State {
         &mut self.topology
     }
 
+    pub(crate) fn open_connections(&self) -> usize {
+        self.channels.len()
+    }
+
+    pub(crate) fn descriptors(&self, host: u32) -> usize {
+        self.hosts[host as usize].descriptors
+    }
+
     pub(crate) fn set_descriptors_max(&mut self, host: u32, max: usize) {
         self.hosts[host as usize].descriptors_max = max;
     }

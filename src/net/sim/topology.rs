@@ -87,6 +87,12 @@ impl Topology {
         number
     }
 
+    /// The propagation delay that this pair has drawn.
+    pub(crate) fn latency(&mut self, from: u32, to: u32) -> std::time::Duration {
+        let number = self.path(from, to, false);
+        self.paths[number as usize].latency()
+    }
+
     fn link(&self, from: u32, to: u32) -> &Link {
         if from == to {
             return &self.own;
