@@ -263,6 +263,26 @@ fn without_descriptors_connecting_fails_and_says_so() {
     pair.connected(Options::default());
 }
 
+/// As under a supervisor: it comes up as soon as it can.
+#[test]
+fn without_descriptors_a_host_starts_once_there_are_some() {
+    let mut pair = Pair::new(1);
+    pair.net.inflict(Fault::Descriptors(pair.server, 0).lasting(3 * SECOND));
+    pair.net.inflict(Fault::Crash(pair.server).lasting(SECOND));
+    pair.net.run_for(2 * SECOND);
+    assert!(!pair.net.is_running(pair.server));
+    pair.net.run_for(3 * SECOND);
+    pair.connected(Options::default());
+
+    // One that crashed while it tried stays down.
+    pair.net.inflict(Fault::Descriptors(pair.server, 0).lasting(3 * SECOND));
+    pair.net.inflict(Fault::Crash(pair.server).lasting(SECOND));
+    pair.net.run_for(1500 * MS);
+    pair.net.inflict(Fault::Crash(pair.server));
+    pair.net.run_for(10 * SECOND);
+    assert!(!pair.net.is_running(pair.server));
+}
+
 /// Whoever waits in the backlog is taken in once there are descriptors again.
 #[test]
 fn without_descriptors_accepting_waits() {
