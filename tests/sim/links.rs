@@ -165,7 +165,7 @@ fn a_link_that_changes_while_it_runs_is_slower_at_once_and_fast_again() {
     let mut pair = Pair::new(1);
     let conn = pair.connected(Options::default());
     let (client, both) = (pair.client, (vec![pair.client], vec![pair.server]));
-    let mut round_trip = |pair: &mut Pair| {
+    let round_trip = |pair: &mut Pair| {
         let (from, had) = (pair.net.elapsed(), pair.seen_by_client().received.len());
         pair.send(conn, b"x");
         pair.net.expect_within(5 * SECOND, "an answer", |net| net.app::<Peer>(client).received.len() > had);

@@ -1,6 +1,7 @@
 //! The simulated network as its users see it: every fault by itself over production reactors, chaos, what a failing run
 //! says, shrinking, and that the same seed is the same run.
 
+mod determinism;
 mod failing;
 mod hosts;
 mod links;
