@@ -36,6 +36,8 @@ mod address;
 mod attributes;
 mod chain;
 mod control;
+#[cfg(test)]
+mod chain_tests;
 mod error;
 mod flow;
 mod metrics;

@@ -194,9 +194,20 @@ impl State {
             self.queue.insert(now + NO_HOST_AFTER, Happening::Refused(channel, Errno::HOSTUNREACH));
             return Ok(channel);
         }
-        self.send_bare(channel, Side::Dialler, Happening::Syn(channel));
+        self.ask(channel);
         self.queue.insert(now + SYN_AGAIN, Happening::SynAgain(channel, 1));
         Ok(channel)
+    }
+
+    /// Sends a connection request, which a router answers that knows no way to the other host.
+    fn ask(&mut self, channel: Handle) {
+        let Some(c) = self.channels.get(channel) else { return };
+        if self.topology.has_no_route(c.ends[0].host, c.ends[1].host) {
+            let told_after = self.topology.paths[c.paths[0] as usize].latency();
+            self.queue.insert(self.now + told_after, Happening::Refused(channel, Errno::HOSTUNREACH));
+        } else {
+            self.send_bare(channel, Side::Dialler, Happening::Syn(channel));
+        }
     }
 
     /// The host that an address belongs to; `None` if nobody has it.
@@ -319,7 +330,7 @@ impl State {
         if attempt > SYN_RETRIES {
             return self.fail(channel, Side::Dialler, Errno::TIMEDOUT);
         }
-        self.send_bare(channel, Side::Dialler, Happening::Syn(channel));
+        self.ask(channel);
         let wait = SYN_AGAIN * (1 << attempt);
         self.queue.insert(self.now + wait, Happening::SynAgain(channel, attempt + 1));
     }
@@ -471,7 +482,9 @@ impl State {
         let receiver = &mut c.ends[side.other() as usize];
         if step.is_arrival() {
             if !self.hosts[receiver.host as usize].up {
-                return;
+                let mut steps = std::mem::take(&mut self.steps);
+                c.flows[side as usize].unanswered(&mut steps);
+                return self.put_in(channel, side, steps);
             }
             if receiver.dead {
                 self.reset_from(channel, side.other());

@@ -272,7 +272,9 @@ impl Flow {
         self.failed = true;
         let readable = self.readable();
         self.bytes.truncate(readable);
+        self.base = self.base.wrapping_add(self.sent.len() as u32);
         self.sent = VecDeque::new();
+        (self.seen, self.acks_end) = (self.base, self.base);
         self.lost = VecDeque::new();
         self.ahead = Vec::new();
         self.in_flight = 0;
@@ -280,6 +282,13 @@ impl Flow {
             self.written = self.arrived;
         }
         self.una = self.written;
+    }
+
+    /// What was sent has reached a host that is down: nobody answers, so that only the timer finds out.
+    pub(crate) fn unanswered(&mut self, out: &mut Vec<(Instant, Step)>) {
+        if !self.failed {
+            self.arm(out);
+        }
     }
 
     fn end(&self) -> u64 {

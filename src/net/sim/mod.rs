@@ -10,6 +10,7 @@ mod flow;
 mod link;
 mod listening;
 mod port;
+mod recording;
 mod state;
 mod topology;
 

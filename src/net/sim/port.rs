@@ -47,7 +47,7 @@ pub(crate) struct Descriptor {
 impl Port {
     /// A new core of `host`, with its clock that far ahead of the world's time.
     pub(crate) fn new(shared: &Shared, host: u32, clock_ahead: i64) -> Port {
-        let (core, clock) = shared.lock().add_core(clock_ahead);
+        let (core, clock) = shared.lock().add_core(host, clock_ahead);
         Port { shared: shared.clone(), host, core, clock }
     }
 
