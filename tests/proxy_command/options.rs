@@ -165,9 +165,9 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
 
 #[test]
 fn what_the_system_refuses_is_a_failure() {
-    let upstream = Upstream::start();
-    let address = upstream.address.as_str();
-    ended(&["proxy", "--upstream", address, "--listen", address]).expect(1).says("in use");
+    let (upstream, other) = (Upstream::start(), Upstream::start());
+    let address = other.address.as_str();
+    ended(&["proxy", "--upstream", &upstream.address, "--listen", address]).expect(1).says("in use");
     ended(&["proxy", "--control", address]).expect(1).says("in use");
 }
 
