@@ -2,7 +2,8 @@
 
 mod flow;
 mod link;
+mod path;
 
 pub(crate) use flow::{Change, Flow, FlowSettings, Paths, Step};
-pub(crate) use link::Path;
+pub(crate) use path::{Fate, Path};
 pub use link::{Latency, Link};

@@ -2,13 +2,14 @@
 
 use super::*;
 use crate::net::sim::link::{Latency, Link};
+#[path = "../flow/pftk.rs"] mod pftk;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// One flow with its two paths and its steps to come.
-struct World {
-    now: Instant,
-    flow: Flow,
+pub(super) struct World {
+    pub(super) now: Instant,
+    pub(super) flow: Flow,
     forward: Path,
     back: Path,
     heap: BinaryHeap<Reverse<(Instant, u64, Order)>>,
@@ -38,10 +39,10 @@ impl Ord for Order {
 }
 
 impl World {
-    fn new(settings: FlowSettings, forward: &Link, back: &Link, seed: u64) -> World {
+    pub(super) fn new(settings: FlowSettings, forward: &Link, back: &Link, seed: u64) -> World {
         World {
             now: Instant::ZERO,
-            flow: Flow::new(&Arc::new(settings)),
+            flow: Flow::new(&Arc::new(settings), seed),
             forward: Path::new(forward, seed),
             back: Path::new(back, seed ^ 0x5555),
             heap: BinaryHeap::new(),
@@ -76,7 +77,7 @@ impl World {
     }
 
     /// Sends `total` bytes with a reader that reads at once; when the last byte is there.
-    fn transfer(&mut self, total: u64) -> Instant {
+    pub(super) fn transfer(&mut self, total: u64) -> Instant {
         let chunk = [7u8; 65536];
         let mut sink = [0u8; 65536];
         let (mut written, mut read) = (0, 0);
