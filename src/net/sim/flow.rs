@@ -222,7 +222,7 @@ impl Flow {
 
     /// Nothing more is written: the end of the stream goes behind what is buffered. [`Flow::pump`] must follow.
     pub(crate) fn finish(&mut self) {
-        self.finished = true;
+        self.finished = !self.dead;
     }
 
     /// Moves bytes that have arrived into `into`, and says how many. [`Flow::pump`] must follow.

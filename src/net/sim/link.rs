@@ -113,8 +113,9 @@ pub struct Link {
     ///
     /// It is the `p` of Padhye et al. (1998): of the segments that a connection sends in one round trip, each is lost
     /// with this probability if it is the first or the one before it was not lost, and all after a lost one are lost
-    /// as well. That is how full queues drop. A segment that travels alone, such as a small message or an
-    /// acknowledgement, is lost with this probability; of the segments of bulk transfers, several times as many.
+    /// as well. That is how full queues drop. A small message that travels alone is lost with this probability; of the
+    /// segments of bulk transfers, several times as many. Acknowledgements are spared, as the paper supposes: those
+    /// that follow make up for a lost one.
     pub loss: f64,
 }
 
@@ -167,7 +168,7 @@ impl Link {
         self
     }
 
-    /// Whether the numbers make sense. [`Network`](crate::sim::Network) asks before it uses a link.
+    /// Whether the numbers make sense. A network asks before it uses a link.
     ///
     /// # Errors
     /// [`Error::Config`] with a sentence that names what is wrong.
@@ -193,8 +194,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn samples(latency: &Latency) -> Vec<Duration> {
-        let mut drawn: Vec<_> =
-            (0..10_001).map(|seed| latency.draw(&mut Rng::with_seed(seed))).collect();
+        let mut drawn: Vec<_> = (0..10_001).map(|seed| latency.draw(&mut Rng::with_seed(seed))).collect();
         drawn.sort_unstable();
         drawn
     }

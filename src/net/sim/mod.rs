@@ -3,7 +3,8 @@
 mod flow;
 mod link;
 mod path;
+mod presets;
 
 pub(crate) use flow::{Change, Flow, FlowSettings, Paths, Step};
-pub(crate) use path::{Fate, Path};
 pub use link::{Latency, Link};
+pub(crate) use path::{Fate, Path};

@@ -18,6 +18,16 @@ pub(crate) enum Fate {
     Dropped,
 }
 
+impl Fate {
+    /// When it arrives, if it does.
+    pub(crate) fn arrival(self) -> Option<Instant> {
+        match self {
+            Fate::Arrives(at) => Some(at),
+            Fate::Lost | Fate::Dropped => None,
+        }
+    }
+}
+
 /// One direction between two hosts. Nothing overtakes anything on it.
 ///
 /// It draws from a generator of its own, so what happens elsewhere does not change what happens here.
@@ -75,18 +85,21 @@ impl Path {
 
     /// When `bytes` (headers included) that are sent now arrive; `None` if they do not.
     pub(crate) fn transit(&mut self, now: Instant, bytes: u32) -> Option<Instant> {
-        match self.carry(now, bytes) {
-            Fate::Arrives(at) => Some(at),
-            Fate::Lost | Fate::Dropped => None,
-        }
+        self.carry(now, bytes).arrival()
     }
 
     /// What becomes of `bytes` (headers included) that are sent now.
     pub(crate) fn carry(&mut self, now: Instant, bytes: u32) -> Fate {
+        let spared = self.blocked || self.loss == 0.0 || self.rng.f64() >= self.loss;
+        if spared { self.carry_spared(now, bytes) } else { Fate::Lost }
+    }
+
+    /// The same for what the link's own loss spares: see [`Link::loss`].
+    pub(crate) fn carry_spared(&mut self, now: Instant, bytes: u32) -> Fate {
         if self.blocked {
             return Fate::Dropped;
         }
-        if self.is_lost(now) {
+        if now < self.burst_until && self.rng.f64() < self.burst_loss {
             return Fate::Lost;
         }
         let Some(sent) = self.serialize(now, bytes) else { return Fate::Dropped };
@@ -96,11 +109,6 @@ impl Path {
         }
         self.last_arrival = at.max(self.clogged_until).max(self.last_arrival);
         Fate::Arrives(self.last_arrival)
-    }
-
-    fn is_lost(&mut self, now: Instant) -> bool {
-        (self.loss > 0.0 && self.rng.f64() < self.loss)
-            || (now < self.burst_until && self.rng.f64() < self.burst_loss)
     }
 
     /// When the bottleneck has put `bytes` on the wire; `None` if its queue has no room for them.

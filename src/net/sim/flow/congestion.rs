@@ -23,9 +23,13 @@ impl Congestion {
         Congestion { window: INITIAL_SEGMENTS * u32::from(mss), threshold: u32::MAX, credit: 0 }
     }
 
-    /// Bytes that may be under way.
-    pub(super) fn window(self) -> u32 {
-        self.window
+    /// Whether a segment of `len` bytes may join `in_flight` bytes.
+    ///
+    /// A window that is no whole number of segments is rounded to the nearest. Stacks round down, which costs half a
+    /// segment on average; with windows of six segments the formulas for throughput, which do not round, are then
+    /// missed by 8 %.
+    pub(super) fn admits(self, in_flight: u32, len: u16) -> bool {
+        in_flight == 0 || u64::from(in_flight) + u64::from(len.div_ceil(2)) <= u64::from(self.window)
     }
 
     /// Whether `in_flight` bytes use the window so well that it may grow: the test of Linux's
@@ -88,15 +92,15 @@ mod tests {
     #[test]
     fn the_window_doubles_in_slow_start_and_grows_by_a_segment_a_round_afterwards() {
         let mut congestion = Congestion::new(MSS);
-        congestion.grow(congestion.window(), MSS);
-        assert_eq!(congestion.window(), 20_000);
+        congestion.grow(congestion.window, MSS);
+        assert_eq!(congestion.window, 20_000);
         congestion.halve(MSS);
-        assert_eq!(congestion.window(), 10_000);
+        assert_eq!(congestion.window, 10_000);
         for round in 1..=5 {
-            for _ in 0..congestion.window() / u32::from(MSS) {
+            for _ in 0..congestion.window / u32::from(MSS) {
                 congestion.grow(u32::from(MSS), MSS);
             }
-            assert_eq!(congestion.window(), 10_000 + round * 1_000);
+            assert_eq!(congestion.window, 10_000 + round * 1_000);
         }
     }
 
@@ -105,11 +109,11 @@ mod tests {
         let mut congestion = Congestion::new(MSS);
         congestion.collapse(MSS, false);
         congestion.collapse(MSS, true);
-        assert_eq!(congestion.window(), 1_000);
+        assert_eq!(congestion.window, 1_000);
         for _ in 0..4 {
-            congestion.grow(congestion.window(), MSS);
+            congestion.grow(congestion.window, MSS);
         }
-        assert_eq!(congestion.window(), 6_000, "1, 2, 4, 5 and one more by avoidance");
+        assert_eq!(congestion.window, 6_000, "1, 2, 4, 5 and one more by avoidance");
     }
 
     #[test]
@@ -118,21 +122,21 @@ mod tests {
         for _ in 0..9 {
             congestion.halve(MSS);
         }
-        assert_eq!(congestion.window(), 2_000);
+        assert_eq!(congestion.window, 2_000);
     }
 
     #[test]
     fn a_pause_gives_up_what_may_no_longer_be_there() {
         let mut congestion = Congestion::new(MSS);
         for _ in 0..5 {
-            congestion.grow(congestion.window(), MSS);
+            congestion.grow(congestion.window, MSS);
         }
         congestion.after_idle(0, MSS);
-        assert_eq!(congestion.window(), 320_000);
+        assert_eq!(congestion.window, 320_000);
         congestion.after_idle(2, MSS);
-        assert_eq!(congestion.window(), 80_000);
+        assert_eq!(congestion.window, 80_000);
         congestion.after_idle(u64::MAX, MSS);
-        assert_eq!(congestion.window(), 10_000);
+        assert_eq!(congestion.window, 10_000);
     }
 
     #[test]

@@ -142,7 +142,6 @@ impl InFlight {
             sent.acked = true;
             acked += u32::from(sent.len);
         }
-        self.bytes -= acked;
         let (sent, serial) = (self.sent[index], self.base.wrapping_add(index as u32));
         self.taken = serial.wrapping_add(1);
         Some(Ack {
@@ -188,10 +187,10 @@ impl InFlight {
     fn pop(&mut self) -> Option<Lost> {
         let (sent, serial) = (self.sent.pop_front()?, self.base);
         self.base = self.base.wrapping_add(1);
+        self.bytes -= u32::from(sent.len);
         if sent.acked {
             return None;
         }
-        self.bytes -= u32::from(sent.len);
         Some(Lost { serial, seq: sent.seq, len: sent.len })
     }
 

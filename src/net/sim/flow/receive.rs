@@ -44,22 +44,14 @@ impl Flow {
             wire.out.push((at, Step::Rest));
         }
         self.acknowledge(wire, serial);
-        Change {
-            readable: self.readable() > before,
-            end: self.end_arrived() && !ended,
-            ..Change::default()
-        }
+        Change { readable: self.readable() > before, end: self.end_arrived() && !ended, ..Change::default() }
     }
 
     /// What a short read hid becomes visible.
     pub(super) fn reveal(&mut self) -> Change {
         let (before, ended) = (self.readable(), self.end_arrived());
         self.chaos.iter_mut().for_each(|chaos| chaos.reveal());
-        Change {
-            readable: self.readable() > before,
-            end: self.end_arrived() && !ended,
-            ..Change::default()
-        }
+        Change { readable: self.readable() > before, end: self.end_arrived() && !ended, ..Change::default() }
     }
 
     /// Notes the bytes from `from` to `to`, in order or not.
@@ -86,7 +78,7 @@ impl Flow {
 
     fn acknowledge(&mut self, wire: &mut Wire<'_, '_>, serial: u32) {
         self.inbound.offered = self.offer().max(self.inbound.offered);
-        let ack_at = wire.paths.back.transit(wire.now, HEADER_BYTES);
+        let ack_at = wire.paths.back.carry_spared(wire.now, HEADER_BYTES).arrival();
         self.in_flight.arrived(serial, ack_at, self.inbound.arrived, self.window_told() as u32);
         match ack_at {
             Some(at) if at <= self.timer_due() => {}
@@ -104,11 +96,12 @@ impl Flow {
             return;
         }
         let window = self.offer() - self.inbound.arrived;
-        if window <= told || window < 2 * told || window < u64::from(self.settings.mss).min(buffer_bytes / 2) {
+        if window <= told || window < 2 * told || window < u64::from(self.settings.mss).min(buffer_bytes / 2)
+        {
             return;
         }
         self.inbound.offered = self.offer();
-        match wire.paths.back.transit(wire.now, HEADER_BYTES) {
+        match wire.paths.back.carry_spared(wire.now, HEADER_BYTES).arrival() {
             Some(at) => wire.out.push((at, Step::Window { edge: self.inbound.offered })),
             None => self.arm(wire.out),
         }

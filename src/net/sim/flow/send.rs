@@ -31,7 +31,7 @@ impl Flow {
         self.rest(wire.now);
         while let Some((seq, len)) = self.next_segment() {
             let in_flight = self.in_flight.bytes();
-            if in_flight > 0 && in_flight + u32::from(len) > self.congestion.window() {
+            if !self.congestion.admits(in_flight, len) {
                 break;
             }
             if seq < self.next {
