@@ -350,9 +350,9 @@ impl Flow {
     }
 
     /// The host that `step` is for is gone, and nobody takes notice of it: a segment is lost.
-    pub(crate) fn discard(&mut self, step: Step, out: &mut Vec<(Instant, Step)>) {
+    pub(crate) fn discard(&mut self, now: Instant, step: Step, out: &mut Vec<(Instant, Step)>) {
         if matches!(step, Step::Segment { .. } | Step::Window { .. }) && !self.dead {
-            self.arm(out);
+            self.arm(now, out);
         }
     }
 

@@ -46,15 +46,18 @@ impl Flow {
         }
         if self.in_flight.is_empty() && self.has_unsent() {
             // The receiver's window is shut: the timer will ask for it.
-            self.arm(wire.out);
+            self.arm(wire.now, wire.out);
         }
     }
 
     /// After a pause, some of the congestion window is gone.
     fn rest(&mut self, now: Instant) {
         if self.in_flight.is_empty() {
-            let pauses = nanos_of(now.since(self.timer_from)) / nanos_of(self.round_trip.timeout(0));
-            self.congestion.after_idle(pauses, self.settings.mss);
+            let (idle, timeout) = (now.since(self.timer_from), self.round_trip.timeout(0));
+            if idle >= timeout {
+                let timeouts = nanos_of(idle) / nanos_of(timeout);
+                self.congestion.after_idle(timeouts, self.settings.mss);
+            }
         }
     }
 
@@ -100,10 +103,10 @@ impl Flow {
             Some(at) => {
                 wire.out.push((at, Step::Segment { seq, serial, len }));
                 if at > self.timer_due() {
-                    self.arm(wire.out);
+                    self.arm(wire.now, wire.out);
                 }
             }
-            None => self.arm(wire.out),
+            None => self.arm(wire.now, wire.out),
         }
     }
 
@@ -142,7 +145,14 @@ impl Flow {
     }
 
     /// Takes in the acknowledgements that have got back by `now`.
+    #[inline]
     pub(super) fn take_acks(&mut self, now: Instant) {
+        if self.in_flight.awaits_ack() {
+            self.take_pending_acks(now);
+        }
+    }
+
+    fn take_pending_acks(&mut self, now: Instant) {
         let is_limiting = self.congestion.is_limiting(self.in_flight.bytes(), self.settings.mss);
         while let Some(ack) = self.in_flight.take_ack(now) {
             self.apply(ack, is_limiting);

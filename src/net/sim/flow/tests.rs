@@ -95,7 +95,7 @@ impl World {
         }
         (self.now, self.taken) = (at, self.taken + 1);
         if self.deaf && matches!(step, Step::Segment { .. }) {
-            self.flow.discard(step, &mut self.out);
+            self.flow.discard(self.now, step, &mut self.out);
             self.keep();
             return Some(Change::default());
         }

@@ -152,7 +152,7 @@ fn lossy_transfers_are_as_fast_as_the_formula_says() {
 fn lossy_presets_are_as_fast_as_the_formula_says() {
     println!("{HEADINGS}");
     for (name, link) in Link::presets().into_iter().filter(|(_, link)| link.loss > 0.0) {
-        let bytes = (200.0 / link.loss * MSS) as u64;
+        let bytes = (100.0 / link.loss * MSS) as u64;
         check_lossy(name, &link, bytes, thorough(100, 10));
     }
 }
