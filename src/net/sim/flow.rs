@@ -167,6 +167,9 @@ const _: () = assert!(size_of::<Flow>() <= 208);
 impl Flow {
     /// A flow that has sent nothing yet. `seed` is for short reads and writes alone.
     pub(crate) fn new(settings: &Arc<FlowSettings>, seed: u64) -> Flow {
+        debug_assert!(
+            settings.mss > 0 && settings.send_buffer_bytes > 0 && settings.receive_buffer_bytes > 0
+        );
         Flow {
             stream: Stream::default(),
             written: 0,

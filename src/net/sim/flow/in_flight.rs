@@ -84,6 +84,11 @@ impl InFlight {
         self.sent.is_empty()
     }
 
+    /// How many transmissions are under way.
+    pub(super) fn len(&self) -> usize {
+        self.sent.len()
+    }
+
     /// The serial number that the next transmission gets.
     pub(super) fn next_serial(&self) -> u32 {
         self.base.wrapping_add(self.sent.len() as u32)

@@ -7,6 +7,10 @@ use crate::time::{Instant, nanos_of};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Segments of small messages that may be under way besides those that fill the congestion window. What is written
+/// beyond them waits and travels in larger segments. At 40 bytes each they take 40 KiB.
+const SMALL_SEGMENTS_MAX: usize = 1_024;
+
 /// Whether transmission `serial` is not before `other`; numbers wrap.
 fn is_at_or_after(serial: u32, other: u32) -> bool {
     serial.wrapping_sub(other) as i32 >= 0
@@ -31,7 +35,7 @@ impl Flow {
         self.rest(wire.now);
         while let Some((seq, len)) = self.next_segment() {
             let in_flight = self.in_flight.bytes();
-            if !self.congestion.admits(in_flight, len) {
+            if !self.congestion.admits(in_flight, len) || self.in_flight.len() >= self.segments_max() {
                 break;
             }
             if seq < self.next {
@@ -48,6 +52,11 @@ impl Flow {
             // The receiver's window is shut: the timer will ask for it.
             self.arm(wire.now, wire.out);
         }
+    }
+
+    /// How many segments may be under way. The windows count bytes, which bounds full segments only.
+    fn segments_max(&self) -> usize {
+        SMALL_SEGMENTS_MAX + self.congestion.segments(self.settings.mss)
     }
 
     /// After a pause, some of the congestion window is gone.

@@ -229,6 +229,21 @@ fn a_reader_that_does_not_read_stops_the_writer() {
 }
 
 #[test]
+fn a_flood_of_tiny_messages_shares_segments() {
+    let mut world = World::over(&fixed(10), 1);
+    world.transfer(500_000);
+    for _ in 0..50_000 {
+        assert_eq!(world.write(b"tiny"), 4);
+    }
+    let segments = world.flow.in_flight.len();
+    assert!((1_024..2_000).contains(&segments), "{segments} segments under way");
+    while world.flow.bytes_delivered() < 700_000 {
+        world.step().expect("it goes on");
+    }
+    assert_eq!(world.read(), b"tiny".repeat(50_000));
+}
+
+#[test]
 fn a_killed_flow_owns_nothing_and_does_nothing() {
     let mut world = World::over(&fixed(10).loss(0.2), 1);
     world.write(&[1; 100_000]);
