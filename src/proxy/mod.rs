@@ -35,9 +35,9 @@
 mod address;
 mod attributes;
 mod chain;
-mod control;
 #[cfg(test)]
 mod chain_tests;
+mod control;
 mod error;
 mod flow;
 mod metrics;

@@ -149,7 +149,8 @@ fn a_pause_makes_deadlines_late_and_loses_nothing() {
 
     pair.net.run_for(10 * SECOND);
     assert_eq!(pair.seen_by_client().received, b"while it stands still");
-    let came: Vec<_> = pair.seen_by_server().timers.iter().map(|(tag, at)| (*tag, (*at - from).as_millis())).collect();
+    let came: Vec<_> =
+        pair.seen_by_server().timers.iter().map(|(tag, at)| (*tag, (*at - from).as_millis())).collect();
     assert_eq!(came, [(1, 500), (2, 4600), (3, 8000)]);
 }
 

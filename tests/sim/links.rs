@@ -126,7 +126,8 @@ fn a_clog_holds_everything_and_lets_it_go_in_order() {
     }
     assert!(pair.seen_by_server().received.is_empty());
     let server = pair.server;
-    pair.net.expect_within(5 * SECOND, "it arrives", |net| net.app::<Peer>(server).received == b"one two three");
+    pair.net
+        .expect_within(5 * SECOND, "it arrives", |net| net.app::<Peer>(server).received == b"one two three");
     assert!(pair.net.elapsed() - from >= 3 * SECOND);
 }
 
@@ -242,7 +243,8 @@ fn a_schedule_is_kept() {
     let (a, b) = (net.host("a"), net.host("b"));
     serve(&mut net, a, Options::default());
     net.start(b, Cores::new(1), |_| Peer::default()).unwrap();
-    let plan = [(3 * SECOND, Fault::Restart(a)), (SECOND, Fault::Crash(a)), (2 * SECOND, Fault::Pause(b, MS))];
+    let plan =
+        [(3 * SECOND, Fault::Restart(a)), (SECOND, Fault::Crash(a)), (2 * SECOND, Fault::Pause(b, MS))];
     net.schedule(&plan);
     net.run_for(1500 * MS);
     assert!(!net.is_running(a));
