@@ -63,6 +63,7 @@
 //! - `cli`: the `windlass` command.
 //! - `load`: the benchmark behind `windlass bench`, as a library: see `load`.
 //! - `noise`: connections secured with the Noise protocol: see `noise`.
+//! - `proxy`: a proxy that injects faults between real programs: see `proxy`.
 //! - `signals`: [`Cores`] end gracefully on SIGINT and SIGTERM.
 //! - `tls`: connections secured with TLS 1.3: see `tls`.
 //! - `tls12`: TLS 1.2 as well, for whoever asks for it.
@@ -77,7 +78,13 @@ pub mod limits;
 pub mod load;
 pub mod metrics;
 mod net;
+#[cfg(feature = "load")]
+mod plot;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod reactor;
+#[cfg(feature = "scenario")]
+pub mod scenario;
 mod secure;
 #[cfg_attr(all(feature = "noise", feature = "tls"), doc = include_str!("security.md"))]
 #[cfg_attr(
@@ -85,10 +92,14 @@ mod secure;
     doc = "Defaults, limits and promises of secured connections: this page is written where both `noise` and `tls` are on."
 )]
 pub mod security {}
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sync;
 #[cfg(test)]
 mod thorough;
 pub mod time;
+#[cfg(feature = "load")]
+mod units;
 
 pub use collections::{Conn, Owner, PerConn};
 pub use conn::{Options, Priority, Timeouts};

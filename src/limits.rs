@@ -176,3 +176,41 @@ pub(crate) const NOISE_EMPTY_MESSAGES_MAX: u8 = 32;
 /// Noise messages after which a direction changes its key, by default.
 #[cfg(feature = "noise")]
 pub(crate) const NOISE_REKEY_MESSAGES: u64 = 1 << 20;
+
+/// Proxies of one [`Proxies`](crate::proxy::Proxies): each may be a listener.
+#[cfg(feature = "proxy")]
+pub const PROXIES_MAX: usize = LISTENERS_MAX;
+
+/// Toxics of one proxy.
+#[cfg(feature = "proxy")]
+pub const PROXY_TOXICS_MAX: usize = 64;
+
+/// Bytes in the name of a proxy or a toxic.
+#[cfg(feature = "proxy")]
+pub const PROXY_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes that the toxics of one direction of a proxied connection hold before its sender is not read any more, each
+/// piece with what it costs to keep it. One receive buffer may come on top. About what the kernel's largest receive
+/// window is by default (6 MiB): a latency of 100 ms lets 60 MB/s through.
+#[cfg(feature = "proxy")]
+pub const PROXY_HELD_BYTES_MAX: usize = 6 * MIB;
+
+/// The same for all proxied connections of a reactor together. Beyond it, whoever has bytes held is not read.
+#[cfg(feature = "proxy")]
+pub const PROXY_HELD_ALL_BYTES_MAX: usize = 256 * MIB;
+
+/// Descriptors of one simulated host, unless it is given fewer: what Linux allows a process at most by default
+/// (`fs.nr_open`).
+pub const SIM_DESCRIPTORS_MAX: usize = 1 << 20;
+
+/// Runs that a failing simulation is shrunk with, at most: twenty faults of which two matter take about fifty.
+#[cfg(feature = "sim")]
+pub const SIM_SHRINK_RUNS_MAX: usize = 1000;
+
+/// Faults that one drawing of chaos has, at most.
+#[cfg(feature = "sim")]
+pub const SIM_CHAOS_FAULTS_MAX: usize = 10_000;
+
+/// Lines that the recording of a simulation holds, at most: the last ones.
+#[cfg(feature = "sim")]
+pub const SIM_RECORDED_LINES_MAX: usize = 1 << 20;

@@ -2,6 +2,9 @@
 
 #[path = "examples/chat.rs"]
 mod chat;
+#[cfg(feature = "proxy")]
+#[path = "examples/fault_proxy.rs"]
+mod fault_proxy;
 #[path = "examples/foreign.rs"]
 mod foreign;
 #[cfg(feature = "noise")]

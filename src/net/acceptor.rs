@@ -1,9 +1,11 @@
 //! One listening socket of either world, and what its errors mean.
 
+#[cfg(feature = "sim")]
+use super::sim;
 use super::socket::{Socket, new_socket, sock_addr};
-use super::{SocketOptions, Stream};
+use super::{Poller, SocketOptions, World};
 use crate::error::Address;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Token};
 use rustix::io::Errno;
 use socket2::SockRef;
 use std::io;
@@ -25,6 +27,8 @@ pub(crate) struct Acceptor {
 enum Listening {
     Tcp(mio::net::TcpListener),
     Unix(mio::net::UnixListener),
+    #[cfg(feature = "sim")]
+    Sim(sim::Listener),
 }
 
 /// How to bind.
@@ -53,22 +57,31 @@ pub(crate) enum AcceptFault {
 
 impl AcceptFault {
     /// Sorts the errors of accept(2); those that Linux passes through from the network count as one aborted
-    /// connection, as its manual page asks.
+    /// connection, as its manual page asks: also `EOPNOTSUPP`, which would otherwise mean a socket that is no stream.
     pub(crate) fn of(errno: Errno) -> AcceptFault {
         match errno {
             Errno::AGAIN => AcceptFault::Empty,
             Errno::MFILE | Errno::NFILE => AcceptFault::Descriptors,
             Errno::NOBUFS | Errno::NOMEM => AcceptFault::Memory,
-            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT | Errno::OPNOTSUPP => {
-                AcceptFault::Fatal
-            }
+            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT => AcceptFault::Fatal,
             _ => AcceptFault::Aborted,
         }
     }
 }
 
 impl Acceptor {
-    pub(crate) fn bind(address: &Address, how: Bind<'_>) -> io::Result<Acceptor> {
+    pub(crate) fn bind(world: &World, address: &Address, how: Bind<'_>) -> io::Result<Acceptor> {
+        match world {
+            World::Os => Self::bind_real(address, how),
+            #[cfg(feature = "sim")]
+            World::Sim(port) => {
+                let listener = port.listen(address, how)?;
+                Ok(Self::new(Listening::Sim(listener), None))
+            }
+        }
+    }
+
+    fn bind_real(address: &Address, how: Bind<'_>) -> io::Result<Acceptor> {
         let target = sock_addr(address)?;
         let socket = new_socket(target.domain())?;
         if target.is_ipv6() {
@@ -124,6 +137,10 @@ impl Acceptor {
             return Err(errno);
         }
         let accepted = match &self.listening {
+            #[cfg(feature = "sim")]
+            Listening::Sim(listener) => {
+                return listener.accept().map(|(socket, peer)| (Socket::Sim(socket), peer));
+            }
             Listening::Tcp(listener) => {
                 listener.accept().map(|(stream, peer)| (Socket::Tcp(stream), Address::Inet(peer)))
             }
@@ -135,12 +152,12 @@ impl Acceptor {
     }
 
     /// Prepares an accepted socket. Linux copies a listener's options to it; elsewhere they are set again.
-    pub(crate) fn prepare(socket: Socket, options: &SocketOptions) -> io::Result<Socket> {
+    pub(crate) fn prepare(world: &World, socket: Socket, options: &SocketOptions) -> io::Result<Socket> {
         if cfg!(target_os = "linux") {
             return Ok(socket);
         }
         match socket.into_stream() {
-            Some(stream @ (Stream::Tcp(_) | Stream::Unix(_))) => Socket::adopt(stream, options),
+            Some(stream) => Socket::adopt(world, stream, options),
             None => Ok(Socket::Gone),
         }
     }
@@ -151,13 +168,17 @@ impl Acceptor {
             Listening::Unix(listener) => listener
                 .local_addr()
                 .map(|address| Address::Unix(address.as_pathname().unwrap_or(Path::new("")).into())),
+            #[cfg(feature = "sim")]
+            Listening::Sim(listener) => Ok(listener.local()),
         }
     }
 
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&mut self, poller: &Poller, token: Token) -> io::Result<()> {
         match &mut self.listening {
-            Listening::Tcp(listener) => registry.register(listener, token, Interest::READABLE),
-            Listening::Unix(listener) => registry.register(listener, token, Interest::READABLE),
+            Listening::Tcp(listener) => poller.registry()?.register(listener, token, Interest::READABLE),
+            Listening::Unix(listener) => poller.registry()?.register(listener, token, Interest::READABLE),
+            #[cfg(feature = "sim")]
+            Listening::Sim(listener) => poller.watch_listener(listener, token),
         }
     }
 }
@@ -206,6 +227,7 @@ mod tests {
             (Errno::INTR, AcceptFault::Aborted),
             (Errno::NETDOWN, AcceptFault::Aborted),
             (Errno::HOSTUNREACH, AcceptFault::Aborted),
+            (Errno::OPNOTSUPP, AcceptFault::Aborted),
             (Errno::BADF, AcceptFault::Fatal),
             (Errno::INVAL, AcceptFault::Fatal),
         ];
@@ -222,8 +244,8 @@ mod tests {
         let how = Bind { backlog: 16, reuse_port: false, only_v6: false, options: &options };
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert!(path.exists(), "std leaves the file behind");
-        let live = Acceptor::bind(&address, how).unwrap();
-        assert_eq!(Acceptor::bind(&address, how).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let live = Acceptor::bind(&World::Os, &address, how).unwrap();
+        assert_eq!(Acceptor::bind(&World::Os, &address, how).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         assert_eq!(live.local().unwrap(), address);
         drop(live);
         assert!(!path.exists(), "we remove our own");

@@ -3,9 +3,11 @@
 //! Bytes move through `recv`, `send` and `sendmsg` with `MSG_NOSIGNAL`, so that a peer that went away is an
 //! error and never a signal, also inside programs that are not Rust.
 
-use super::SocketOptions;
+#[cfg(feature = "sim")]
+use super::sim;
+use super::{Poller, SocketOptions, World};
 use crate::error::Address;
-use mio::{Interest, Registry, Token};
+use mio::{Interest, Token};
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, SockAddr, SockRef, Type};
@@ -16,11 +18,15 @@ use std::time::Duration;
 
 /// A stream socket on its way in (`Io::adopt`) or out (`Io::release`).
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Stream {
     /// A TCP connection.
     Tcp(std::net::TcpStream),
     /// A Unix stream connection.
     Unix(std::os::unix::net::UnixStream),
+    /// A connection of a simulated host: it can go to another core of its host, and nowhere else.
+    #[cfg(feature = "sim")]
+    Simulated(sim::Socket),
 }
 
 impl From<std::net::TcpStream> for Stream {
@@ -39,6 +45,8 @@ impl From<std::os::unix::net::UnixStream> for Stream {
 pub(crate) enum Socket {
     Tcp(mio::net::TcpStream),
     Unix(mio::net::UnixStream),
+    #[cfg(feature = "sim")]
+    Sim(sim::Socket),
     /// Already closed or handed out; the slot only waits for its last event.
     Gone,
 }
@@ -53,8 +61,18 @@ pub(crate) enum Dialled {
 
 impl Socket {
     /// Starts a non-blocking connect.
-    pub(crate) fn dial(to: &Address, from: Option<&Address>, options: &SocketOptions) -> Dialled {
-        match Self::try_dial(to, from, options) {
+    pub(crate) fn dial(
+        world: &World,
+        to: &Address,
+        from: Option<&Address>,
+        options: &SocketOptions,
+    ) -> Dialled {
+        let dialled = match world {
+            World::Os => Self::try_dial(to, from, options),
+            #[cfg(feature = "sim")]
+            World::Sim(port) => port.dial(to, from, options).map(Socket::Sim).map_err(io::Error::from),
+        };
+        match dialled {
             Ok(socket) => Dialled::Pending(socket),
             Err(error) => Dialled::Failed(error),
         }
@@ -80,8 +98,22 @@ impl Socket {
     }
 
     /// Takes over a stream made elsewhere and makes it non-blocking.
-    pub(crate) fn adopt(stream: Stream, options: &SocketOptions) -> io::Result<Socket> {
+    pub(crate) fn adopt(world: &World, stream: Stream, options: &SocketOptions) -> io::Result<Socket> {
+        #[cfg(feature = "sim")]
+        if let World::Sim(port) = world {
+            return match stream {
+                Stream::Simulated(socket) if port.may_adopt(&socket) => Ok(Socket::Sim(socket)),
+                _ => Err(super::world::unsupported()),
+            };
+        }
+        #[cfg(not(feature = "sim"))]
+        let World::Os = world;
         match stream {
+            #[cfg(feature = "sim")]
+            Stream::Simulated(_) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a simulated connection stays in its simulation",
+            )),
             Stream::Tcp(stream) => {
                 stream.set_nonblocking(true)?;
                 options.apply(&SockRef::from(&stream), true)?;
@@ -100,6 +132,8 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => Some(Stream::Tcp(OwnedFd::from(stream).into())),
             Socket::Unix(stream) => Some(Stream::Unix(OwnedFd::from(stream).into())),
+            #[cfg(feature = "sim")]
+            Socket::Sim(socket) => Some(Stream::Simulated(socket)),
             Socket::Gone => None,
         }
     }
@@ -109,6 +143,9 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => Ok(stream.as_fd()),
             Socket::Unix(stream) => Ok(stream.as_fd()),
+            // Whoever asks for the descriptor has asked for the simulated socket before.
+            #[cfg(feature = "sim")]
+            Socket::Sim(_) => Err(rustix::io::Errno::BADF),
             Socket::Gone => Err(rustix::io::Errno::NOTCONN),
         }
     }
@@ -116,6 +153,10 @@ impl Socket {
     /// Reads once. Zero bytes mean that the peer finished.
     #[inline]
     pub(crate) fn read(&self, into: &mut [u8]) -> rustix::io::Result<usize> {
+        #[cfg(feature = "sim")]
+        if let Socket::Sim(socket) = self {
+            return socket.read(into);
+        }
         let fd = self.fd()?;
         retry_on_intr(|| rustix::net::recv(fd, &mut *into, RecvFlags::empty())).map(|(_, n)| n)
     }
@@ -123,12 +164,20 @@ impl Socket {
     /// Writes once from one slice; cheaper than a gather of one.
     #[inline]
     pub(crate) fn write(&self, from: &[u8]) -> rustix::io::Result<usize> {
+        #[cfg(feature = "sim")]
+        if let Socket::Sim(socket) = self {
+            return socket.write(&[IoSlice::new(from)]);
+        }
         let fd = self.fd()?;
         retry_on_intr(|| rustix::net::send(fd, from, SendFlags::NOSIGNAL))
     }
 
     /// Writes once from many slices.
     pub(crate) fn write_gathered(&self, from: &[IoSlice<'_>]) -> rustix::io::Result<usize> {
+        #[cfg(feature = "sim")]
+        if let Socket::Sim(socket) = self {
+            return socket.write(from);
+        }
         let fd = self.fd()?;
         retry_on_intr(|| {
             rustix::net::sendmsg(fd, from, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
@@ -140,6 +189,8 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
+            #[cfg(feature = "sim")]
+            Socket::Sim(socket) => socket.finish().map_err(io::Error::from),
             Socket::Gone => Ok(()),
         }
     }
@@ -149,12 +200,18 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.take_error(),
             Socket::Unix(stream) => stream.take_error(),
+            #[cfg(feature = "sim")]
+            Socket::Sim(socket) => Ok(socket.take_error().map(io::Error::from)),
             Socket::Gone => Ok(None),
         }
     }
 
     /// Whether the handshake of TCP is done: the kernel knows the peer only then.
     pub(crate) fn is_connected(&self) -> bool {
+        #[cfg(feature = "sim")]
+        if let Socket::Sim(socket) = self {
+            return socket.is_connected();
+        }
         self.fd().is_ok_and(|fd| rustix::net::getpeername(fd).is_ok())
     }
 
@@ -162,6 +219,8 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.peer_addr().ok().map(Address::Inet),
             Socket::Unix(stream) => stream.peer_addr().ok().map(|address| unix_address(&address)),
+            #[cfg(feature = "sim")]
+            Socket::Sim(socket) => Some(socket.peer()),
             Socket::Gone => None,
         }
     }
@@ -170,12 +229,18 @@ impl Socket {
         match self {
             Socket::Tcp(stream) => stream.local_addr().ok().map(Address::Inet),
             Socket::Unix(stream) => stream.local_addr().ok().map(|address| unix_address(&address)),
+            #[cfg(feature = "sim")]
+            Socket::Sim(socket) => Some(socket.local()),
             Socket::Gone => None,
         }
     }
 
     /// Makes the coming close a reset: the peer learns that what it missed is lost.
     pub(crate) fn reset_on_close(&self) {
+        #[cfg(feature = "sim")]
+        if let Socket::Sim(socket) = self {
+            return socket.reset_on_close();
+        }
         if let (Socket::Tcp(_), Ok(fd)) = (self, self.fd()) {
             // Best effort: if it fails the peer sees an ordinary end instead of a reset.
             let _ = SockRef::from(&fd).set_linger(Some(Duration::ZERO));
@@ -183,7 +248,7 @@ impl Socket {
     }
 
     /// Registers for both directions, once and for all.
-    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(crate) fn register(&mut self, poller: &Poller, token: Token) -> io::Result<()> {
         const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
         // Urgent data makes reads short that have not emptied the socket: the event has to say that it is there.
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -191,16 +256,23 @@ impl Socket {
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         const BOTH_AND_URGENT: Interest = BOTH;
         match self {
-            Socket::Tcp(stream) => registry.register(stream, token, BOTH_AND_URGENT),
-            Socket::Unix(stream) => registry.register(stream, token, BOTH),
+            Socket::Tcp(stream) => poller.registry()?.register(stream, token, BOTH_AND_URGENT),
+            Socket::Unix(stream) => poller.registry()?.register(stream, token, BOTH),
+            #[cfg(feature = "sim")]
+            Socket::Sim(socket) => poller.watch(socket, token),
             Socket::Gone => Ok(()),
         }
     }
 
-    pub(crate) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+    pub(crate) fn deregister(&mut self, poller: &Poller) -> io::Result<()> {
         match self {
-            Socket::Tcp(stream) => registry.deregister(stream),
-            Socket::Unix(stream) => registry.deregister(stream),
+            Socket::Tcp(stream) => poller.registry()?.deregister(stream),
+            Socket::Unix(stream) => poller.registry()?.deregister(stream),
+            #[cfg(feature = "sim")]
+            Socket::Sim(socket) => {
+                socket.unwatch();
+                Ok(())
+            }
             Socket::Gone => Ok(()),
         }
     }

@@ -18,11 +18,10 @@ use crate::conn::{Connection, Options};
 use crate::error::{Address, Error};
 use crate::limits::{ACCEPTS_WHILE_SHAKING, LISTENERS_MAX, SHED_AT_ONCE_MAX};
 use crate::metrics::{AcceptFailure, Budget, Refusal};
-use crate::net::{AcceptFault, Acceptor, Bind, Socket};
+use crate::net::{AcceptFault, Acceptor, Bind, Socket, World};
 use crate::secure::Security;
 use crate::time::Instant;
 use rustix::io::Errno;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,10 +74,10 @@ impl Io {
         let options = self.options_or_default(listen.options.clone())?;
         listen.security.check()?;
         let (owner, security) = (listen.owner, listen.security.clone());
-        let (acceptor, spread, load, address) = acquire(listen, &options)?;
+        let (acceptor, spread, load, address) = acquire(&self.world, listen, &options)?;
         if self.reserve.is_none() {
             // Without it a lasting shortage only waits instead of turning anybody away.
-            self.reserve = reserve_descriptor();
+            self.reserve = self.world.reserve_descriptor();
         }
         let handle = self.listeners.insert(ListenerState {
             acceptor,
@@ -96,7 +95,7 @@ impl Io {
         });
         let listener = Listener { handle, owner };
         if let Some(acceptor) = self.listeners.get_mut(handle).and_then(|state| state.acceptor.as_mut())
-            && let Err(error) = acceptor.register(self.poll.registry(), token::of_listener(handle))
+            && let Err(error) = acceptor.register(&self.poll, token::of_listener(handle))
         {
             self.listeners.remove(handle);
             return Err(Error::io("watching a listener", error));
@@ -204,7 +203,7 @@ impl Io {
         }
         let layer = state.security.begin();
         let (owner, options) = (state.owner, Arc::clone(&state.options));
-        let Ok(socket) = Acceptor::prepare(socket, &options.socket) else {
+        let Ok(socket) = Acceptor::prepare(&self.world, socket, &options.socket) else {
             state.one_less();
             return self.admission.left(Some(&peer));
         };
@@ -282,10 +281,10 @@ impl Io {
             socket.reset_on_close();
             drop(socket);
             self.metrics.accept_errors[AcceptFailure::Other].add(1);
-            self.reserve = reserve_descriptor();
+            self.reserve = self.world.reserve_descriptor();
         }
         if self.reserve.is_none() {
-            self.reserve = reserve_descriptor();
+            self.reserve = self.world.reserve_descriptor();
         }
     }
 
@@ -343,13 +342,13 @@ impl Io {
 
 type Acquired = (Option<Acceptor>, Option<HandOff>, Option<Arc<Load>>, Address);
 
-fn acquire(listen: Listen, options: &Options) -> Result<Acquired, Error> {
+fn acquire(world: &World, listen: Listen, options: &Options) -> Result<Acquired, Error> {
     let Listen { place, backlog, reuse_port, only_v6, .. } = listen;
     let taken_over = |e| Error::io("taking over a listener", e);
     let (acceptor, spread) = match place {
         Place::Address(address) => {
             let how = Bind { backlog, reuse_port, only_v6, options: &options.socket };
-            let bound = Acceptor::bind(&address, how);
+            let bound = Acceptor::bind(world, &address, how);
             (bound.map_err(|e| Error::io(format!("listening on {address}"), e))?, None)
         }
         Place::Tcp(listener) => (Acceptor::from_tcp(listener, &options.socket).map_err(taken_over)?, None),
@@ -361,10 +360,6 @@ fn acquire(listen: Listen, options: &Options) -> Result<Acquired, Error> {
     let address = acceptor.local().map_err(|e| Error::io("asking a listener for its address", e))?;
     let load = spread.as_ref().map(|spread: &HandOff| Arc::clone(&spread.own));
     Ok((Some(acceptor), spread, load, address))
-}
-
-fn reserve_descriptor() -> Option<OwnedFd> {
-    std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
 }
 
 #[cfg(test)]
@@ -397,26 +392,17 @@ mod tests {
         panic!("nobody was served");
     }
 
+    /// What accept(2) answers when it is the listener that cannot be used.
+    const UNUSABLE: [Errno; 4] = [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::FAULT];
+    /// The highest error number of Linux: `EHWPOISON`.
+    const ERRNO_MAX: i32 = 133;
+
     #[test]
     fn accepting_goes_on_after_errors_of_every_kind() {
-        let passing = [
-            Errno::CONNABORTED,
-            Errno::PROTO,
-            Errno::PERM,
-            Errno::INTR,
-            Errno::NETDOWN,
-            Errno::NOPROTOOPT,
-            Errno::HOSTDOWN,
-            Errno::HOSTUNREACH,
-            Errno::NETUNREACH,
-            Errno::NONET,
-            Errno::TIMEDOUT,
-            Errno::MFILE,
-            Errno::NFILE,
-            Errno::NOBUFS,
-            Errno::NOMEM,
-        ];
-        for errno in passing {
+        let every = (1..=ERRNO_MAX).map(Errno::from_raw_os_error);
+        let passing: Vec<Errno> =
+            every.filter(|errno| *errno != Errno::AGAIN && !UNUSABLE.contains(errno)).collect();
+        for &errno in &passing {
             let (mut reactor, _, address) = reactor_with([errno; 3]);
             let mut peer = TcpStream::connect(address).unwrap();
             peer.write_all(b"x").unwrap();
@@ -429,9 +415,19 @@ mod tests {
         turns_until_served(&mut reactor);
     }
 
+    /// accept(2) passes on what happened to the connection before it was accepted, this error too: the manual page
+    /// asks to treat it as such. On a listener of streams it has no other meaning.
+    #[test]
+    fn an_error_of_one_newcomer_does_not_close_the_listener() {
+        let (mut reactor, listener, address) = reactor_with([Errno::OPNOTSUPP]);
+        TcpStream::connect(address).unwrap().write_all(b"x").unwrap();
+        turns_until_served(&mut reactor);
+        assert!(reactor.io.listeners.get(listener).is_some());
+    }
+
     #[test]
     fn an_unusable_listener_fails_once_and_the_others_go_on() {
-        for errno in [Errno::BADF, Errno::INVAL, Errno::NOTSOCK, Errno::OPNOTSUPP] {
+        for errno in UNUSABLE {
             let (mut reactor, _, address) = reactor_with([errno]);
             let other = reactor.io().listen(Listen::tcp("127.0.0.1:0")).unwrap();
             let other = reactor.io().listener_address(other).unwrap().as_inet().unwrap();

@@ -10,7 +10,7 @@ use crate::collections::Owner;
 use crate::error::{Address, Error, Payload};
 use crate::limits::HAND_OFF_MAX;
 use crate::metrics::{Metrics, Snapshot};
-use crate::net::{Acceptor, Bind};
+use crate::net::{Acceptor, Bind, World};
 use crate::time::Clock;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -269,11 +269,16 @@ impl Cores {
 
     /// Makes reactors and listeners on the calling thread, so that what is wrong is said before any starts.
     fn prepare(self) -> Result<Prepared, Error> {
+        self.prepare_in(|_| World::Os)
+    }
+
+    /// The same, each reactor in the world that is `world`'s for its core.
+    fn prepare_in(self, world: impl Fn(usize) -> World) -> Result<Prepared, Error> {
         if self.count == 0 {
             return Err(Error::Config("a group of no cores would serve nobody: ask for at least 1".into()));
         }
         let mut reactors = (0..self.count)
-            .map(|core| Reactor::numbered(self.config.clone(), core))
+            .map(|core| Reactor::numbered(world(core), self.config.clone(), core))
             .collect::<Result<Vec<_>, _>>()?;
         let everyone = StopAll { stoppers: reactors.iter().map(Reactor::stopper).collect() };
         let mut senders = Vec::new();
@@ -391,6 +396,61 @@ impl Prepared {
             Group { number: 0, count: 1, listeners: &listeners[0], everyone: &everyone, metrics: &metrics };
         let cut = run_core(reactor, group, processor, |core| make(core, extra))?;
         Ok(Report { cut, snapshot: metrics.snapshot(Clock::os().now()) })
+    }
+}
+
+/// A group whose reactors somebody else turns.
+#[cfg(feature = "sim")]
+pub(crate) struct Hosted<H> {
+    /// Each core's reactor with its handler.
+    pub(crate) cores: Vec<(Reactor, H)>,
+    pub(crate) everyone: StopAll,
+    pub(crate) metrics: Metrics,
+}
+
+#[cfg(feature = "sim")]
+impl Cores {
+    /// The same group once more: what a host starts again with.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for listeners that were made elsewhere: a simulated host has only addresses.
+    pub(crate) fn again(&self) -> Result<Cores, Error> {
+        let mut again = Cores::new(self.count).config(self.config.clone()).spread(self.spread);
+        for listen in &self.listen {
+            let Place::Address(address) = &listen.place else {
+                return Err(Error::Unsupported("listeners other than addresses on a simulated host"));
+            };
+            again.listen.push(Listen { place: Place::Address(address.clone()), ..listen.like() });
+        }
+        Ok(again)
+    }
+
+    /// Makes reactors, listeners, a mailbox of `capacity` on each core if that is not 0, and handlers.
+    pub(crate) fn host<M, H, F>(
+        self,
+        world: impl Fn(usize) -> World,
+        capacity: usize,
+        make: &F,
+    ) -> Result<Hosted<H>, Error>
+    where
+        M: 'static,
+        F: Fn(&mut Core<'_>, Option<CoreMail<M>>) -> H,
+    {
+        let mut ready = self.prepare_in(world)?;
+        let mut mail: Vec<Option<CoreMail<M>>> = match capacity {
+            0 => ready.reactors.iter().map(|_| None).collect(),
+            _ => ready.open_mail(capacity)?.into_iter().map(Some).collect(),
+        };
+        let Prepared { reactors, listeners, everyone, metrics, .. } = ready;
+        let count = reactors.len();
+        let mut cores = Vec::new();
+        for (number, mut reactor) in reactors.into_iter().enumerate() {
+            let listeners = &listeners[number];
+            let group = Group { number, count, listeners, everyone: &everyone, metrics: &metrics };
+            let handler = make(&mut Core { group, io: reactor.io() }, mail[number].take());
+            cores.push((reactor, handler));
+        }
+        Ok(Hosted { cores, everyone, metrics })
     }
 }
 
@@ -570,7 +630,8 @@ fn bind(reactor: &Reactor, listen: Listen, spread: HandOff) -> Result<Place, Err
                 only_v6: listen.only_v6,
                 options: &options.socket,
             };
-            Acceptor::bind(&address, how).map_err(|e| Error::io(format!("listening on {address}"), e))?
+            Acceptor::bind(&reactor.io.world, &address, how)
+                .map_err(|e| Error::io(format!("listening on {address}"), e))?
         }
         Place::Tcp(listener) => Acceptor::from_tcp(listener, &options.socket)
             .map_err(|e| Error::io("taking over a listener", e))?,

@@ -21,18 +21,18 @@ use crate::conn::{Connection, Options, Priority, State, read_stop};
 use crate::error::{Address, Cause, Error, Stale};
 use crate::limits;
 use crate::metrics::{CoreMetrics, CoreView, Refusal, TurnWork};
-use crate::net::{Dialled, Socket, Stream};
+use crate::net::{Dialled, Events, Poller, Reserve, Socket, Stream, World};
 use crate::secure::Workspace;
 use crate::time::{Clock, Instant};
 use std::collections::VecDeque;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The reactor as its handler sees it.
 pub struct Io {
-    pub(super) poll: mio::Poll,
+    pub(super) world: World,
+    pub(super) poll: Poller,
     pub(super) clock: Clock,
     pub(super) now: Instant,
     pub(super) turn: u32,
@@ -65,7 +65,7 @@ pub struct Io {
     /// Listeners that wait for a slot, a descriptor or memory.
     pub(super) waiting_listeners: Vec<Handle>,
     /// A descriptor held back, so that somebody can be turned away when there are no others.
-    pub(super) reserve: Option<OwnedFd>,
+    pub(super) reserve: Option<Reserve>,
     /// Connections that another core accepted for this one, and which listener each stands for.
     pub(super) handed: Option<Inbox<Handed>>,
     pub(super) handed_listeners: Vec<Handle>,
@@ -95,8 +95,6 @@ pub struct Io {
     /// Accepted connections that are shaking hands.
     pub(super) securing: usize,
     pub(super) sealing: Workspace,
-    /// Records on their way from the cork or the caller's slice to the socket. Made on first use.
-    pub(super) sealed: Vec<u8>,
     pub(super) work: TurnWork,
     pub(super) metrics: CoreMetrics,
 }
@@ -180,20 +178,24 @@ pub struct Released {
 }
 
 impl Io {
-    pub(super) fn new(config: Config, core: usize) -> Result<Io, Error> {
+    pub(super) fn new(world: World, config: Config, core: usize) -> Result<(Io, Events), Error> {
         config.validate()?;
-        let poll = mio::Poll::new().map_err(|e| Error::io("creating the reactor's poller", e))?;
-        let waker = mio::Waker::new(poll.registry(), token::WAKER)
-            .map_err(|e| Error::io("creating the reactor's waker", e))?;
+        let (poll, events, waker) = world
+            .poller(config.budgets.events, token::WAKER)
+            .map_err(|e| Error::io("creating the reactor's poller", e))?;
         let doorway = Arc::new(Doorway {
             bell: Bell::new(waker),
             turn: 0.into(),
             stop_within: u64::MAX.into(),
             abandoned: 0.into(),
         });
+        #[cfg(feature = "sim")]
+        let clock = world.virtual_nanos().map_or_else(Clock::os, Clock::simulated);
+        #[cfg(not(feature = "sim"))]
         let clock = Clock::os();
         let now = clock.now();
-        Ok(Io {
+        let io = Io {
+            world,
             poll,
             clock,
             now,
@@ -239,11 +241,11 @@ impl Io {
             shake_queue: Vec::new(),
             securing: 0,
             sealing: Workspace::default(),
-            sealed: Vec::new(),
             work: TurnWork::default(),
             metrics: CoreMetrics::new(core, now),
             config,
-        })
+        };
+        Ok((io, events))
     }
 
     /// The time as of this turn's start: what every deadline of this turn counts from. Costs nothing.
@@ -296,7 +298,7 @@ impl Io {
         let options = self.options_or_default(connect.options)?;
         connect.security.check()?;
         self.check_room_for_one_more()?;
-        let dialled = Socket::dial(&connect.to, connect.from.as_ref(), &options.socket);
+        let dialled = Socket::dial(&self.world, &connect.to, connect.from.as_ref(), &options.socket);
         self.metrics.connections_attempted.add(1);
         let (socket, refused) = match dialled {
             Dialled::Pending(socket) => (socket, None),
@@ -326,8 +328,8 @@ impl Io {
         let options = self.options_or_default(options)?;
         security.check()?;
         self.check_room_for_one_more()?;
-        let socket =
-            Socket::adopt(stream, &options.socket).map_err(|e| Error::io("taking over a stream", e))?;
+        let socket = Socket::adopt(&self.world, stream, &options.socket)
+            .map_err(|e| Error::io("taking over a stream", e))?;
         let mut connection = Connection::new(socket, security.begin(), options, owner, self.now);
         connection.peer = connection.socket.peer();
         let handle = self.insert(connection);
@@ -359,7 +361,7 @@ impl Io {
             return Err(ReleaseError::Secured);
         }
         // Best effort: a socket that epoll no longer knows leaves nothing behind here.
-        let _ = c.socket.deregister(self.poll.registry());
+        let _ = c.socket.deregister(&self.poll);
         let socket = std::mem::replace(&mut c.socket, Socket::Gone);
         let unread = c.kept.as_ref().map_or_else(Vec::new, |kept| kept.chunk.filled().to_vec());
         let unsent = match c.out.as_mut() {
@@ -671,11 +673,12 @@ impl Io {
         interest: Interest,
         owner: Owner,
     ) -> Result<Source, Error> {
+        let failed = |e| Error::io("watching a foreign source", e);
+        let registry = self.poll.registry().map_err(failed)?;
         let handle = self.sources.insert(owner);
-        if let Err(error) = self.poll.registry().register(source, token::of_source(handle), interest.to_mio())
-        {
+        if let Err(error) = registry.register(source, token::of_source(handle), interest.to_mio()) {
             self.sources.remove(handle);
-            return Err(Error::io("watching a foreign source", error));
+            return Err(failed(error));
         }
         Ok(Source { handle, owner })
     }
@@ -694,7 +697,7 @@ impl Io {
         self.sources.get(registered.handle).ok_or(Error::Config(Stale.to_string()))?;
         self.poll
             .registry()
-            .reregister(source, token::of_source(registered.handle), interest.to_mio())
+            .and_then(|all| all.reregister(source, token::of_source(registered.handle), interest.to_mio()))
             .map_err(|e| Error::io("watching a foreign source", e))
     }
 
@@ -708,7 +711,10 @@ impl Io {
         registered: Source,
     ) -> Result<(), Error> {
         self.sources.remove(registered.handle).ok_or(Error::Config(Stale.to_string()))?;
-        self.poll.registry().deregister(source).map_err(|e| Error::io("forgetting a foreign source", e))
+        self.poll
+            .registry()
+            .and_then(|all| all.deregister(source))
+            .map_err(|e| Error::io("forgetting a foreign source", e))
     }
 
     // ---- the end
@@ -761,7 +767,7 @@ impl Io {
 
     pub(super) fn register(&mut self, handle: Handle) -> std::io::Result<()> {
         match self.conns.get_mut(handle) {
-            Some(c) => c.socket.register(self.poll.registry(), token::of_conn(handle)),
+            Some(c) => c.socket.register(&self.poll, token::of_conn(handle)),
             None => Ok(()),
         }
     }

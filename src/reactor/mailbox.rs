@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// What a reactor and those who write to it share.
 #[derive(Debug)]
 pub(crate) struct Doorway {
-    pub(crate) bell: Bell<mio::Waker>,
+    pub(crate) bell: Bell<crate::net::Waker>,
     /// Counts turns, so that an inbox knows when its budget is new.
     pub(crate) turn: AtomicU64,
     /// How soon a stopper wants the reactor to be done, in nanoseconds; the shortest wish counts.

@@ -25,6 +25,8 @@ mod stop;
 mod token;
 
 pub use config::{Admission, Budgets, Config, Idle, Turn, Wait};
+#[cfg(feature = "sim")]
+pub(crate) use cores::Hosted;
 pub use cores::{Core, CoreMail, Cores, Report, Running, Spread, StopAll};
 pub use event::{Event, Handler, Interest, Listener, Mailbox, Readiness, Source, Timer};
 pub use io::{Io, KeepError, ReleaseError, Released};
@@ -36,9 +38,10 @@ pub use stop::Stopper;
 use crate::collections::Owner;
 use crate::error::Error;
 use crate::metrics::Budget;
+use crate::net::{Events, Reported, World};
 use crate::time::Instant;
 use receive::ReceiveBuffer;
-use serve::{Reported, nanos_since};
+use serve::nanos_since;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 use token::Subject;
@@ -50,7 +53,21 @@ use token::Subject;
 #[derive(Debug)]
 pub struct Reactor {
     io: Io,
-    events: mio::Events,
+    events: Events,
+}
+
+/// What a simulated turn came to.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turned {
+    /// Times that the handler was called.
+    pub(crate) handled: usize,
+    /// It wants another turn as soon as possible.
+    pub(crate) more: bool,
+    /// It wants another one then, by its own clock.
+    pub(crate) next: Option<Instant>,
+    /// It was stopped, or its shutdown has come to its end.
+    pub(crate) ended: bool,
 }
 
 impl Reactor {
@@ -60,12 +77,12 @@ impl Reactor {
     /// [`Error::Config`] for a configuration that makes no sense, [`Error::Io`] if the system has no
     /// descriptor left for the poller.
     pub fn new(config: Config) -> Result<Reactor, Error> {
-        Reactor::numbered(config, 0)
+        Reactor::numbered(World::Os, config, 0)
     }
 
-    pub(super) fn numbered(config: Config, core: usize) -> Result<Reactor, Error> {
-        let events = mio::Events::with_capacity(config.budgets.events);
-        Ok(Reactor { io: Io::new(config, core)?, events })
+    pub(super) fn numbered(world: World, config: Config, core: usize) -> Result<Reactor, Error> {
+        let (io, events) = Io::new(world, config, core)?;
+        Ok(Reactor { io, events })
     }
 
     /// The handle that handlers get, for use between turns. Its [`now`](Io::now) is the present: the last turn
@@ -153,6 +170,22 @@ impl Reactor {
         self.timeout(self.io.clock.now(), Instant::FAR_FUTURE)
     }
 
+    /// One turn in a simulation: without waiting, and with what its network must know to give it the next one.
+    ///
+    /// # Errors
+    /// As [`Reactor::turn`].
+    #[cfg(feature = "sim")]
+    pub(crate) fn turn_simulated<H: Handler + ?Sized>(&mut self, handler: &mut H) -> Result<Turned, Error> {
+        self.io.running = true;
+        let turn = self.turn(Wait::No, handler)?;
+        Ok(Turned {
+            handled: turn.handled,
+            more: turn.backlog,
+            next: self.io.next_deadline(),
+            ended: !self.io.running || self.is_finished(),
+        })
+    }
+
     /// How long the poll may last.
     fn timeout(&self, now: Instant, until: Instant) -> Option<Duration> {
         if self.io.has_work() {
@@ -181,9 +214,20 @@ impl Reactor {
         let mut buffer = ReceiveBuffer::take(io.config.receive_buffer_bytes);
         let lines = io.run_queue.lengths();
         let mut reported = 0;
-        for event in events.iter() {
-            reported += 1;
-            io.dispatch(handler, event, &mut buffer);
+        match events {
+            Events::Os(events) => {
+                for event in events.iter() {
+                    reported += 1;
+                    io.dispatch(handler, event.token(), Reported::of(event), &mut buffer);
+                }
+            }
+            #[cfg(feature = "sim")]
+            Events::Sim(events) => {
+                for (token, ready) in events.drain(..) {
+                    reported += 1;
+                    io.dispatch(handler, token, ready, &mut buffer);
+                }
+            }
         }
         io.serve_lines(handler, lines, &mut buffer);
         io.accept_waiting(handler);
@@ -196,12 +240,16 @@ impl Reactor {
         io.deliver_notices(handler);
         io.flush_dirty();
         io.sweep();
+        io.cork.rest();
         buffer.rest();
         Ok(io.end_turn(reported))
     }
 
     /// Waits for events as the idle strategy says, no longer than until then.
     fn wait(&mut self, now: Instant, until: Instant) -> Result<(), Error> {
+        if until <= now || !self.io.poll.is_real() {
+            return self.poll(now, Some(Duration::ZERO));
+        }
         let timeout = self.timeout(now, until);
         let spin_until = match self.io.config.idle {
             Idle::Block => now,
@@ -257,7 +305,7 @@ impl Reactor {
 /// [`Reactor::turn`] with [`Wait::No`]. The example `foreign_loop` does.
 impl AsFd for Reactor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.io.poll.registry().as_fd()
+        self.io.poll.as_fd()
     }
 }
 
@@ -287,24 +335,19 @@ impl Io {
     fn dispatch<H: Handler + ?Sized>(
         &mut self,
         handler: &mut H,
-        event: &mio::event::Event,
+        token: mio::Token,
+        reported: Reported,
         buffer: &mut ReceiveBuffer,
     ) {
-        match token::subject(event.token()) {
-            Subject::Conn(handle) => {
-                let (end, error) = (event.is_read_closed() || event.is_priority(), event.is_error());
-                let readable = event.is_readable() || end || error;
-                let reported = Reported { readable, writable: event.is_writable(), end, error };
-                self.serve(handler, handle, reported, buffer);
-            }
+        match token::subject(token) {
+            Subject::Conn(handle) => self.serve(handler, handle, reported, buffer),
             Subject::Listener(handle) => self.list_ready(handle),
             Subject::Source(handle) => {
                 let Some(&owner) = self.sources.get(handle) else { return };
                 if owner == Owner::RUNTIME {
                     return self.take_signals();
                 }
-                let readable = event.is_readable() || event.is_read_closed() || event.is_error();
-                let readiness = Readiness { readable, writable: event.is_writable() };
+                let readiness = Readiness { readable: reported.readable, writable: reported.writable };
                 self.call(handler, Event::Ready { source: Source { handle, owner }, readiness });
             }
             Subject::Waker => {}

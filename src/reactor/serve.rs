@@ -10,20 +10,11 @@ use crate::collections::{Conn, Handle};
 use crate::conn::{State, read_stop};
 use crate::error::Cause;
 use crate::metrics::Budget;
+use crate::net::Reported;
 use crate::secure::Session;
 use crate::time::Instant;
 use rustix::io::Errno;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// What the kernel reported of a connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reported {
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// The peer's end of stream, a hang-up, an error or an urgent mark is behind what can be read.
-    pub(super) end: bool,
-    pub(super) error: bool,
-}
 
 impl Io {
     /// Calls the handler.

@@ -110,6 +110,13 @@ pub(crate) enum Step {
 
 const _: () = assert!(size_of::<Step>() <= 16);
 
+impl Step {
+    /// Whether it happens at the receiving end.
+    pub(crate) const fn is_arrival(self) -> bool {
+        matches!(self, Step::Segment { .. })
+    }
+}
+
 /// What a step changed for those who read and write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Change {
@@ -225,7 +232,7 @@ impl Flow {
 
     /// Nothing more is written: the end of the stream goes behind what is buffered. [`Flow::pump`] must follow.
     pub(crate) fn finish(&mut self) {
-        self.finished = !self.dead;
+        self.finished |= !self.dead;
     }
 
     /// Moves bytes that have arrived into `into`, and says how many. [`Flow::pump`] must follow.
@@ -292,17 +299,21 @@ impl Flow {
         self.repair.as_ref().map_or(0, |repair| repair.timeouts)
     }
 
-    /// Ends it, as a reset does, and forgets what is buffered. Steps to come do nothing any more.
+    /// Ends it, as a reset does, and forgets what has not arrived; what has can still be read. Steps to come do nothing
+    /// any more.
     pub(crate) fn kill(&mut self) {
-        (self.dead, self.finished) = (true, false);
-        self.stream = Stream::default();
+        self.dead = true;
+        self.chaos = None;
         self.in_flight = InFlight::default();
-        self.written = self.written.min(self.inbound.read());
+        if !self.end_arrived() {
+            self.finished = false;
+            self.written = self.written.min(self.inbound.arrived());
+            self.stream.keep(self.readable());
+        }
         (self.next, self.acked) = (self.written, self.written);
         if let Some(repair) = &mut self.repair {
             repair.forget();
         }
-        self.chaos = None;
     }
 
     /// Sends what can be sent now. Call it after [`Flow::write`], [`Flow::finish`] and [`Flow::read`].

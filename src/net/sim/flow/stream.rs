@@ -74,6 +74,14 @@ impl Stream {
         }
     }
 
+    /// Forgets all but the oldest `count` bytes. There must be that many.
+    pub(super) fn keep(&mut self, count: usize) {
+        let mut kept = vec![0; count];
+        self.pop(&mut kept);
+        *self = Stream::default();
+        self.push(&kept, 0);
+    }
+
     /// Whether it owns memory.
     pub(super) fn owns_memory(&self) -> bool {
         self.front.capacity() > 0
