@@ -269,36 +269,6 @@ impl Flow {
         self.finished && self.acked > self.written
     }
 
-    /// Bytes that are not acknowledged or not read.
-    pub(crate) fn buffered(&self) -> usize {
-        (self.written - self.inbound.read().min(self.acked)) as usize
-    }
-
-    /// Payload that was sent, repetitions included.
-    pub(crate) fn bytes_sent(&self) -> u64 {
-        self.next.min(self.written) + self.repair.as_ref().map_or(0, |repair| repair.bytes_resent)
-    }
-
-    /// Payload that the writer knows to have arrived.
-    pub(crate) fn bytes_acked(&self) -> u64 {
-        self.acked.min(self.written)
-    }
-
-    /// Payload that has arrived in order.
-    pub(crate) fn bytes_delivered(&self) -> u64 {
-        self.inbound.arrived().min(self.written)
-    }
-
-    /// Segments that were sent again.
-    pub(crate) fn retransmissions(&self) -> u64 {
-        self.repair.as_ref().map_or(0, |repair| repair.retransmissions)
-    }
-
-    /// How often the retransmission timer went off.
-    pub(crate) fn timeouts(&self) -> u64 {
-        self.repair.as_ref().map_or(0, |repair| repair.timeouts)
-    }
-
     /// Ends it, as a reset does, and forgets what has not arrived; what has can still be read. Steps to come do nothing
     /// any more.
     pub(crate) fn kill(&mut self) {

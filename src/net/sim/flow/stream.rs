@@ -83,6 +83,7 @@ impl Stream {
     }
 
     /// Whether it owns memory.
+    #[cfg(test)]
     pub(super) fn owns_memory(&self) -> bool {
         self.front.capacity() > 0
     }

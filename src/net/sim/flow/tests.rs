@@ -9,6 +9,39 @@ use crate::net::sim::link::Link;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// What tests ask besides what the world does.
+impl Flow {
+    /// Bytes that are not acknowledged or not read.
+    fn buffered(&self) -> usize {
+        (self.written - self.inbound.read().min(self.acked)) as usize
+    }
+
+    /// Payload that was sent, repetitions included.
+    fn bytes_sent(&self) -> u64 {
+        self.next.min(self.written) + self.repair.as_ref().map_or(0, |repair| repair.bytes_resent)
+    }
+
+    /// Payload that the writer knows to have arrived.
+    fn bytes_acked(&self) -> u64 {
+        self.acked.min(self.written)
+    }
+
+    /// Payload that has arrived in order.
+    fn bytes_delivered(&self) -> u64 {
+        self.inbound.arrived().min(self.written)
+    }
+
+    /// Segments that were sent again.
+    fn retransmissions(&self) -> u64 {
+        self.repair.as_ref().map_or(0, |repair| repair.retransmissions)
+    }
+
+    /// How often the retransmission timer went off.
+    fn timeouts(&self) -> u64 {
+        self.repair.as_ref().map_or(0, |repair| repair.timeouts)
+    }
+}
+
 /// One flow with its two paths and its steps to come.
 struct World {
     now: Instant,
