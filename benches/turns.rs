@@ -7,6 +7,7 @@
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 use windlass::{Address, Config, Conn, Event, Handler, Inbox, Io, Listen, Owner, Reactor, Sender, Wait};
 
 /// Matches the functions in which instructions count, and no other.
@@ -39,6 +40,7 @@ impl Handler for Server {
             }
             Event::Opened { conn, .. } => self.conns.push(conn),
             Event::Closed { .. } => self.closed += 1,
+            Event::Timer { tag, .. } => (0..tag).for_each(|work| _ = black_box(work)),
             Event::Mail { .. } => {
                 while let Some(message) = self.inbox.as_mut().and_then(Inbox::recv) {
                     black_box(message);
@@ -81,8 +83,18 @@ fn serve(reactor: &mut Reactor, server: &mut Server, more: usize) {
     }
 }
 
-fn listening() -> (Reactor, SocketAddr) {
+/// A reactor that has been up for a while: its turns took many different times, and the histogram of them has grown.
+fn reactor() -> Reactor {
     let mut reactor = Reactor::new(Config::default()).expect("a reactor");
+    for turn in 0..100 {
+        reactor.io().timer_after(Duration::ZERO, turn * 200);
+        reactor.turn(Wait::No, &mut Server::default()).expect("a turn");
+    }
+    reactor
+}
+
+fn listening() -> (Reactor, SocketAddr) {
+    let mut reactor = reactor();
     let listener = reactor.io().listen(Listen::tcp("127.0.0.1:0")).expect("a listener");
     match reactor.io().listener_address(listener) {
         Some(Address::Inet(address)) => {
@@ -150,7 +162,7 @@ pub fn accept_and_echo(ops: usize) {
 
 /// A message from the sender to the inbox, in batches that share a wake-up.
 pub fn mail(ops: usize) {
-    let mut reactor = Reactor::new(Config::default()).expect("a reactor");
+    let mut reactor = reactor();
     let (sender, inbox) = reactor.io().mailbox(CONNECTIONS, Owner::APP).expect("a mailbox");
     let mut server = Server { inbox: Some(inbox), ..Server::default() };
     for _ in 0..ops / CONNECTIONS {

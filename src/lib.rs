@@ -78,9 +78,13 @@ pub mod limits;
 pub mod load;
 pub mod metrics;
 mod net;
+#[cfg(feature = "load")]
+mod plot;
 #[cfg(feature = "proxy")]
 pub mod proxy;
 mod reactor;
+#[cfg(feature = "scenario")]
+pub mod scenario;
 mod secure;
 #[cfg_attr(all(feature = "noise", feature = "tls"), doc = include_str!("security.md"))]
 #[cfg_attr(
@@ -94,6 +98,8 @@ mod sync;
 #[cfg(test)]
 mod thorough;
 pub mod time;
+#[cfg(feature = "load")]
+mod units;
 
 pub use collections::{Conn, Owner, PerConn};
 pub use conn::{Options, Priority, Timeouts};

@@ -202,3 +202,15 @@ pub const PROXY_HELD_ALL_BYTES_MAX: usize = 256 * MIB;
 /// Descriptors of one simulated host, unless it is given fewer: what Linux allows a process at most by default
 /// (`fs.nr_open`).
 pub const SIM_DESCRIPTORS_MAX: usize = 1 << 20;
+
+/// Runs that a failing simulation is shrunk with, at most: twenty faults of which two matter take about fifty.
+#[cfg(feature = "sim")]
+pub const SIM_SHRINK_RUNS_MAX: usize = 1000;
+
+/// Faults that one drawing of chaos has, at most.
+#[cfg(feature = "sim")]
+pub const SIM_CHAOS_FAULTS_MAX: usize = 10_000;
+
+/// Lines that the recording of a simulation holds, at most: the last ones.
+#[cfg(feature = "sim")]
+pub const SIM_RECORDED_LINES_MAX: usize = 1 << 20;

@@ -22,14 +22,15 @@ use source::{Complaint, Source};
 const FLOORS: &[&[&str]] = &[
     &["time", "limits", "sync", "thorough"],
     &["error"],
-    &["collections"],
-    &["buffer", "metrics", "policy", "message", "traffic", "cache"],
+    &["collections", "units"],
+    &["buffer", "metrics", "policy", "message", "traffic", "cache", "plot"],
     &["net"],
     &["secure"],
     &["conn"],
     &["reactor"],
     &["client"],
     &["load", "proxy", "sim"],
+    &["scenario"],
 ];
 
 /// The lowest room that may own a `Clock`; the rooms below it are told what time it is.
@@ -41,6 +42,7 @@ const OS_CLOCK_ALLOWED: &[&str] = &[
     "src/time.rs",
     "src/bin/",
     "src/load/",
+    "src/scenario/stage.rs",
     "src/secure/noise/tests/measurements.rs",
     "src/secure/tls/records/tests/speed.rs",
 ];

@@ -6,6 +6,9 @@
 //! when the slot it still hangs in comes up. And the wheel does not step from tick to tick: each slot knows
 //! the earliest tick that hangs in it, a summary over 64 groups of slots knows the earliest of all, so an
 //! advance goes straight from one occupied slot to the next, however far the clock jumped.
+//!
+//! As long as only low indexes are used there are no slots at all: looking through so few entries costs what looking
+//! through the summary would.
 
 use std::fmt;
 
@@ -19,6 +22,8 @@ const SLOT_BITS: u32 = 12;
 /// Slots summed up by one entry of the summary: the square root of their number, so that renewing a group
 /// and then the whole summary are equally cheap (64 comparisons each).
 const GROUP_LEN: usize = 64;
+/// Without an index as high as this, all entries are looked through instead of slots. As many as a group has slots.
+const FEW: usize = GROUP_LEN;
 /// Lists in each slot. With millions live every step along a list waits for memory; going along four at a
 /// time waits for four at once.
 const LANES: usize = 4;
@@ -35,8 +40,8 @@ const NO_TICK: u64 = u64::MAX;
 /// - A clock that jumps by years costs one visit per entry that came up, not one per tick; a clock that
 ///   goes backwards does no harm.
 /// - Deadlines beyond the 32.768 s of one round share slots with nearer ones but wake nobody.
-/// - 16 bytes for each index up to the highest one used, and 82 kB for the tables, allocated by the first
-///   schedule. Nothing is allocated after that but for a new highest index, and nothing is given back.
+/// - 16 bytes for each index up to the highest one used, and 82 kB for tables with the first index of 64 or more.
+///   Nothing is allocated but for a new highest index, and nothing is given back.
 ///
 /// Entries that come up together are visited in no particular order.
 ///
@@ -63,7 +68,10 @@ pub struct DeadlineWheel {
     /// By index; as long as `links`.
     whens: Vec<When>,
     links: Vec<Links>,
+    /// Made with the first index that is not among the [`FEW`].
     tables: Option<Box<Tables>>,
+    /// A tick not later than that of any entry that is not pending.
+    earliest: u64,
     /// The lists that were taken out of their slot to be visited. What a budget left over waits here.
     pending: Heads,
     /// The lane to visit next.
@@ -160,8 +168,6 @@ struct Tables {
     slots: [Slot; SLOT_COUNT],
     /// For each group of slots a tick not later than any that hangs there.
     groups: [u64; SLOT_COUNT / GROUP_LEN],
-    /// The least of `groups`.
-    earliest: u64,
 }
 
 /// The first tick that is not before `at`: rounding up is what makes it never early.
@@ -183,11 +189,7 @@ const fn slot_of(tick: u64) -> usize {
 
 impl Tables {
     fn new() -> Box<Tables> {
-        Box::new(Tables {
-            slots: [EMPTY_SLOT; SLOT_COUNT],
-            groups: [NO_TICK; SLOT_COUNT / GROUP_LEN],
-            earliest: NO_TICK,
-        })
+        Box::new(Tables { slots: [EMPTY_SLOT; SLOT_COUNT], groups: [NO_TICK; SLOT_COUNT / GROUP_LEN] })
     }
 
     /// Makes `index` the head of its list and returns the one before.
@@ -198,14 +200,13 @@ impl Tables {
         let round = (tick >> SLOT_BITS) as u32;
         let group = &mut self.groups[slot / GROUP_LEN];
         *group = tick.min(*group);
-        self.earliest = tick.min(self.earliest);
         let slot = &mut self.slots[slot];
         slot.round = round.min(slot.round);
         std::mem::replace(&mut slot.heads[lane_of(index)], index)
     }
 
-    /// Empties the slot of `tick`, returns its lists and renews the summary.
-    fn take(&mut self, tick: u64) -> Heads {
+    /// Empties the slot of `tick` and renews the summary; returns the slot's lists and the earliest tick that is left.
+    fn take(&mut self, tick: u64) -> (Heads, u64) {
         let slot = slot_of(tick);
         let heads = std::mem::replace(&mut self.slots[slot], EMPTY_SLOT).heads;
         let group = slot / GROUP_LEN;
@@ -214,8 +215,7 @@ impl Tables {
         self.groups[group] = ticks
             .map(|(number, slot)| u64::from(slot.round) << SLOT_BITS | number as u64)
             .fold(NO_TICK, u64::min);
-        self.earliest = self.groups.iter().copied().fold(NO_TICK, u64::min);
-        heads
+        (heads, self.groups.iter().copied().fold(NO_TICK, u64::min))
     }
 }
 
@@ -227,6 +227,7 @@ impl DeadlineWheel {
             whens: Vec::new(),
             links: Vec::new(),
             tables: None,
+            earliest: NO_TICK,
             pending: NO_HEADS,
             lane: 0,
             len: 0,
@@ -243,8 +244,7 @@ impl DeadlineWheel {
         assert!(index != NIL, "the index u32::MAX is reserved");
         let place = index as usize;
         if place >= self.whens.len() {
-            self.whens.resize(place + 1, VACANT);
-            self.links.resize(place + 1, Links { next: NIL, prev: NIL });
+            self.grow(place + 1);
         }
         if self.whens[place].is_scheduled() {
             self.unlink(index);
@@ -335,7 +335,7 @@ impl DeadlineWheel {
         if self.pending != NO_HEADS {
             return Some(Instant::ZERO);
         }
-        self.tables.as_ref().map(|tables| instant_of(tables.earliest))
+        Some(instant_of(self.earliest))
     }
 
     /// How many entries have a deadline.
@@ -357,10 +357,34 @@ impl DeadlineWheel {
         self.whens.capacity() * size_of::<When>() + self.links.capacity() * size_of::<Links>() + tables
     }
 
+    /// Makes room for the indexes below `len`.
+    #[cold]
+    fn grow(&mut self, len: usize) {
+        self.whens.resize(len, VACANT);
+        self.links.resize(len, Links { next: NIL, prev: NIL });
+        if len > FEW && self.tables.is_none() {
+            self.make_tables();
+        }
+    }
+
+    /// Hangs all entries into slots, pending ones too: their tick has come, so the next advance finds them there.
+    fn make_tables(&mut self) {
+        self.tables = Some(Tables::new());
+        self.pending = NO_HEADS;
+        for index in 0..self.whens.len() {
+            let when = self.whens[index];
+            if when.is_scheduled() {
+                self.link(index as u32, when.hangs_at());
+                self.whens[index] = when;
+            }
+        }
+    }
+
     /// Hangs an entry that is in no list.
     #[inline]
     fn link(&mut self, index: u32, tick: u64) {
-        let next = self.tables.get_or_insert_with(Tables::new).push(index, tick);
+        self.earliest = tick.min(self.earliest);
+        let next = self.tables.as_mut().map_or(NIL, |tables| tables.push(index, tick));
         if next != NIL {
             self.links[next as usize].prev = index;
         }
@@ -392,12 +416,31 @@ impl DeadlineWheel {
     #[inline]
     fn has_pending(&mut self, now_tick: u64) -> bool {
         while self.pending == NO_HEADS {
+            if self.earliest > now_tick {
+                return false;
+            }
             match &mut self.tables {
-                Some(tables) if tables.earliest <= now_tick => self.pending = tables.take(tables.earliest),
-                _ => return false,
+                Some(tables) => (self.pending, self.earliest) = tables.take(self.earliest),
+                None => self.take_of_few(),
             }
         }
         true
+    }
+
+    /// Without tables: makes the entries of the earliest tick pending, and finds the next earliest.
+    fn take_of_few(&mut self) {
+        let tick = std::mem::replace(&mut self.earliest, NO_TICK);
+        for (index, when) in (0_u32..).zip(&self.whens) {
+            if when.hangs_at() != tick {
+                self.earliest = self.earliest.min(when.hangs_at());
+                continue;
+            }
+            let next = std::mem::replace(&mut self.pending[lane_of(index)], index);
+            self.links[index as usize] = Links { next, prev: NIL };
+            if next != NIL {
+                self.links[next as usize].prev = index;
+            }
+        }
     }
 
     /// Visits the first pending entry of the next lane that has one; returns whether it stays in the wheel.
@@ -462,23 +505,53 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_allocated_before_the_first_schedule_nor_by_later_ones() {
+    fn nothing_is_allocated_before_the_first_schedule_nor_but_for_a_new_highest_index() {
         let mut wheel = DeadlineWheel::new();
         assert!(!wheel.cancel(5));
         assert_eq!((wheel.deadline(5), wheel.next_deadline(), wheel.heap_bytes()), (None, None, 0));
         assert_eq!(expire_all(&mut wheel, Instant::FAR_FUTURE), Advance::default());
 
-        wheel.schedule(999, Instant::ZERO);
-        let bytes = wheel.heap_bytes();
-        assert!((16_000..16_000 + 84_000).contains(&bytes), "{bytes} bytes");
-        for round in 0..100 {
-            for index in 0..1000 {
-                wheel.schedule(index, Instant::from_millis(round * u64::from(index)));
+        for (indexes, expected) in [(FEW as u32, 1_024..1_025), (1_000, 16_000 + 82_000..16_000 + 84_000)] {
+            wheel.schedule(indexes - 1, Instant::ZERO);
+            let bytes = wheel.heap_bytes();
+            assert!(expected.contains(&bytes), "{bytes} bytes");
+            for round in 0..100 {
+                for index in 0..indexes {
+                    wheel.schedule(index, Instant::from_millis(round * u64::from(index)));
+                }
+                let done = expire_all(&mut wheel, Instant::from_millis(round * 500));
+                assert!(done.expired > 0);
             }
-            let done = expire_all(&mut wheel, Instant::from_millis(round * 500));
-            assert!(done.expired > 0);
+            assert_eq!(wheel.heap_bytes(), bytes);
+            let _ = expire_all(&mut wheel, Instant::from_millis(1_000_000));
         }
-        assert_eq!(wheel.heap_bytes(), bytes);
+    }
+
+    #[test]
+    fn entries_in_the_backlog_stay_when_a_high_index_ends_the_time_of_few() {
+        let mut wheel = DeadlineWheel::new();
+        for index in 0..20 {
+            wheel.schedule(index, Instant::from_millis(8 * u64::from(index % 3)));
+        }
+        wheel.extend(5, Instant::from_millis(800));
+        wheel.cancel(6);
+        let now = Instant::from_millis(100);
+        assert!(wheel.advance(now, 4, |_| None).backlog);
+        wheel.schedule(FEW as u32, Instant::from_millis(400));
+        assert!(wheel.next_deadline().is_some_and(|next| next <= now));
+        let left: Vec<u32> = (0..=FEW as u32).filter(|&index| wheel.deadline(index).is_some()).collect();
+        assert_eq!((left.len(), wheel.len()), (16, 16));
+        let mut gone = Vec::new();
+        for (now, expired) in [(100, 14), (400, 1), (799, 0), (800, 1)] {
+            let done = wheel.advance(Instant::from_millis(now), usize::MAX, |index| {
+                gone.push(index);
+                None
+            });
+            assert_eq!(done.expired, expired, "at {now} ms");
+        }
+        assert_eq!(gone[14..], [FEW as u32, 5]);
+        gone.sort_unstable();
+        assert_eq!(gone, left);
     }
 
     #[test]
@@ -552,14 +625,15 @@ mod tests {
     fn entries_of_later_rounds_are_passed_over_when_a_near_one_shares_their_slot() {
         let round = TICK * SLOT_COUNT as u32;
         let mut wheel = DeadlineWheel::new();
-        for index in 0..10 {
-            wheel.schedule(index, Instant::ZERO + TICK + round * index);
+        let first = FEW as u32;
+        for n in 0..10 {
+            wheel.schedule(first + n, Instant::ZERO + TICK + round * n);
         }
         for n in 0..10 {
             let now = Instant::ZERO + TICK + round * n;
             assert_eq!(wheel.next_deadline(), Some(now));
             let done = wheel.advance(now, usize::MAX, |index| {
-                assert_eq!(index, n);
+                assert_eq!(index, first + n);
                 None
             });
             assert_eq!(done, Advance { expired: 1, visited: 10 - n as usize, backlog: false });
@@ -704,30 +778,40 @@ mod tests {
         (wrap, 0u64..100_000_000).prop_map(|(wrap, off)| Instant::from_nanos(wrap.saturating_sub(off)))
     }
 
+    /// What the lowest index is: all are among the few, only some, or none.
+    fn from() -> impl Strategy<Value = u32> {
+        prop_oneof![Just(0), 1..FEW as u32, Just(1_000)]
+    }
+
     /// The wheel beside a map of the deadlines that the caller believes in.
     #[derive(Default)]
     struct Model {
+        from: u32,
         wheel: DeadlineWheel,
         deadlines: BTreeMap<u32, Instant>,
     }
 
     impl Model {
         fn apply(&mut self, op: &Op, now: &mut Instant) {
+            let from = self.from;
             match *op {
                 Op::Schedule(index, delay) => {
+                    let index = from + index;
                     self.wheel.schedule(index, *now + delay);
                     self.deadlines.insert(index, *now + delay);
                 }
                 Op::Extend(index, delay) => {
+                    let index = from + index;
                     self.wheel.extend(index, *now + delay);
                     self.deadlines.insert(index, *now + delay);
                 }
                 Op::Keep(index, delay) => {
-                    if let Some(deadline) = self.deadlines.get_mut(&index) {
+                    if let Some(deadline) = self.deadlines.get_mut(&(from + index)) {
                         *deadline = (*deadline).max(*now + delay);
                     }
                 }
                 Op::Cancel(index) => {
+                    let index = from + index;
                     assert_eq!(self.wheel.cancel(index), self.deadlines.remove(&index).is_some());
                 }
                 Op::Advance(step, budget) => {
@@ -790,9 +874,9 @@ mod tests {
         /// Never early, not late, nothing lost, nothing twice, and the reactor is woken in time: against a
         /// plain map, in virtual time, wherever the clock starts and however it jumps.
         #[test]
-        fn behaves_like_a_map_of_deadlines(ops in ops(), start in start()) {
+        fn behaves_like_a_map_of_deadlines(ops in ops(), start in start(), from in from()) {
             let mut now = start;
-            let mut model = Model::default();
+            let mut model = Model { from, ..Model::default() };
             for op in &ops {
                 model.apply(op, &mut now);
             }

@@ -12,8 +12,8 @@ use super::crowding::CROWDED_FRACTION;
 use super::protocol::Draw;
 use super::record::{Arrivals, Change, ComparedFigure, Comparison, Interval, Mode, Outcome, Run, Verdict};
 use super::secured;
-use super::units::human_percent;
 use crate::error::Error;
+use crate::units::human_percent;
 
 /// The fewest intervals that say something about their scatter.
 pub const COMPARED_INTERVALS_MIN: usize = 8;

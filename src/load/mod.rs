@@ -73,7 +73,6 @@ mod secured;
 mod series;
 mod slo;
 mod summary;
-pub mod units;
 mod verdict;
 
 pub use compare::{COMPARED_INTERVALS_MIN, compare};
@@ -90,3 +89,10 @@ pub use record::Run;
 pub use running::{Progress, Running, StopRun, run, start};
 pub use search::{RateSearch, RateToTry, Stage};
 pub use slo::{OBJECTIVES_MAX, Slo};
+
+/// Times, rates and counts as people write and read them: `1.5s`, `50k`, `212 µs`, `49 998`.
+pub mod units {
+    pub use crate::units::{
+        human_count, human_duration, human_percent, human_rate, parse_duration, parse_rate,
+    };
+}

@@ -1,8 +1,8 @@
 //! What a server's process takes while it is given so many messages: memory, processor time, descriptors, wake-ups.
 
 use super::record::Resources;
-use super::units::parse_rate;
 use crate::error::Error;
+use crate::units::parse_rate;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;

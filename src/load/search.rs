@@ -3,8 +3,8 @@
 use super::plan::{RATE_MAX, RATE_MIN};
 use super::record::{Outcome, Probe, Run, Search, SearchEnd, Verdict};
 use super::slo::Slo;
-use super::units::{human_percent, human_rate};
 use crate::error::Error;
+use crate::units::{human_percent, human_rate};
 use std::time::Duration;
 
 /// How close together the highest rate that kept and the lowest that missed are in the end: the second is at most

@@ -1,8 +1,8 @@
 //! Objectives of a run, such as `p99.9=1ms`, and the verdict on each.
 
 use super::record::{Outcome, Run, SloVerdict};
-use super::units::{decimal, human_count, human_duration, human_percent, human_rate, parse_duration};
 use crate::error::Error;
+use crate::units::{decimal, human_count, human_duration, human_percent, human_rate, parse_duration};
 use std::fmt;
 use std::str::FromStr;
 

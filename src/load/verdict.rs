@@ -2,8 +2,8 @@
 
 use super::plan::{Pace, Plan, Waiting};
 use super::record::{PERCENTILES, Verdict};
-use super::units::human_duration;
 use crate::metrics::HistogramSnapshot;
+use crate::units::human_duration;
 
 /// The generator's lateness at a percentile may be this share of what it reports there.
 const LAG_SHARE_MAX: f64 = 0.10;

@@ -23,8 +23,15 @@
 //! The largest value recorded is kept in a cell that only rises too. A reader loads it first and looks no
 //! further than that value's bucket. A record whose bucket it could have seen, but whose maximum it could not
 //! yet, simply counts as not yet recorded; the next scan looks at least as far.
+//!
+//! # How it grows
+//!
+//! The first values are counted in a small table ([`FirstValues`]). With the first one that the table has no room for,
+//! the writer makes all buckets, copies the counts into them and only then shows them to readers; the table stays as
+//! it is. So a reader finds either the table, as it was at some moment, or buckets with at least as much in them.
 
 use super::counter::add;
+use super::first_values::FirstValues;
 use super::snapshot::HistogramSnapshot;
 use std::cell::Cell;
 use std::marker::PhantomData;
@@ -61,11 +68,12 @@ pub(super) const fn high_of(index: usize) -> u64 {
 /// What the two halves share. Every cell has one writer, the [`Recorder`], and only rises.
 #[derive(Debug)]
 struct Shared {
-    /// Made by the first record.
+    /// Made when the first values have become too many; from then on everything is counted here.
     buckets: OnceLock<Box<[AtomicU64]>>,
     max: AtomicU64,
     clamped: AtomicU64,
     value_max: u64,
+    first: FirstValues,
 }
 
 /// The writing half of a [`histogram`]. It can move to another thread but not be shared or cloned: there is one
@@ -91,13 +99,14 @@ pub struct HistogramReader {
 
 /// A histogram of 0 to 2^37 - 1 (137 s in nanoseconds) with an error of at most 1/128.
 ///
-/// Takes 31 KiB with the first record, nothing before.
+/// Takes 256 bytes while what is recorded falls into 32 different buckets at most, and 31 KiB more from then on. That is
+/// the one time that recording allocates.
 #[must_use]
 pub fn histogram() -> (Recorder, HistogramReader) {
     histogram_up_to(VALUE_MAX)
 }
 
-/// Like [`histogram`] for values from 0 to `value_max`: 2 KiB up to 255, and 1 KiB more for each doubling.
+/// Like [`histogram`] for values from 0 to `value_max`: in the end 2 KiB up to 255, and 1 KiB more for each doubling.
 ///
 /// A larger value counts as the largest, and is counted by [`HistogramSnapshot::clamped`].
 #[must_use]
@@ -107,6 +116,7 @@ pub fn histogram_up_to(value_max: u64) -> (Recorder, HistogramReader) {
         max: AtomicU64::new(0),
         clamped: AtomicU64::new(0),
         value_max: high_of(index_of(value_max)),
+        first: FirstValues::new(),
     });
     (Recorder { shared: Arc::clone(&shared), single_writer: PhantomData }, HistogramReader { shared })
 }
@@ -122,26 +132,51 @@ impl Recorder {
     #[inline]
     pub fn record_n(&self, value: u64, n: u64) {
         let shared = &*self.shared;
-        // One bounds check answers three questions: is there room yet, is it in range, is the access safe.
+        // One bounds check answers three questions: are there buckets yet, is it in range, is the access safe.
         match shared.buckets.get().and_then(|buckets| buckets.get(index_of(value))) {
             Some(bucket) => {
                 add(bucket, n);
-                if value > shared.max.load(Relaxed) {
-                    shared.max.store(value, Relaxed);
-                }
+                shared.raise_max(value);
             }
-            None => self.record_first_or_clamped(value, n),
+            None => self.record_early_or_clamped(value, n),
         }
     }
 
     #[cold]
-    fn record_first_or_clamped(&self, value: u64, n: u64) {
-        let value_max = self.shared.value_max;
-        self.shared.buckets.get_or_init(|| (0..=index_of(value_max)).map(|_| AtomicU64::new(0)).collect());
-        if value > value_max {
-            add(&self.shared.clamped, n);
+    fn record_early_or_clamped(&self, value: u64, n: u64) {
+        let shared = &*self.shared;
+        if value > shared.value_max {
+            add(&shared.clamped, n);
         }
-        self.record_n(value.min(value_max), n);
+        let value = value.min(shared.value_max);
+        if shared.buckets.get().is_none() {
+            if shared.first.count(index_of(value), n) {
+                return shared.raise_max(value);
+            }
+            shared.make_buckets();
+        }
+        self.record_n(value, n);
+    }
+}
+
+impl Shared {
+    #[inline]
+    fn raise_max(&self, value: u64) {
+        if value > self.max.load(Relaxed) {
+            self.max.store(value, Relaxed);
+        }
+    }
+
+    /// Makes the buckets, with what was counted so far in them, before any reader can see them.
+    fn make_buckets(&self) {
+        self.buckets.get_or_init(|| {
+            let buckets: Box<[AtomicU64]> =
+                (0..=index_of(self.value_max)).map(|_| AtomicU64::new(0)).collect();
+            for (index, count) in self.first.counts() {
+                buckets[index].store(count, Relaxed);
+            }
+            buckets
+        });
     }
 }
 
@@ -161,14 +196,18 @@ impl HistogramReader {
     pub fn add_to(&self, into: &mut HistogramSnapshot) {
         let shared = &*self.shared;
         let max = shared.max.load(Relaxed);
-        let buckets = shared.buckets.get().map_or(&[][..], |buckets| &buckets[..=index_of(max)]);
-        into.add_counts(buckets.iter().map(|bucket| bucket.load(Relaxed)));
+        let highest = index_of(max);
+        match shared.buckets.get() {
+            Some(buckets) => into.add_counts(buckets[..=highest].iter().map(|bucket| bucket.load(Relaxed))),
+            None => into.add_first(highest, shared.first.counts()),
+        }
         into.add_rest(max, shared.clamped.load(Relaxed), shared.value_max);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::first_values::CELLS;
     use super::*;
     use proptest::prelude::*;
     use std::sync::atomic::AtomicBool;
@@ -207,13 +246,28 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_allocated_before_the_first_record() {
+    fn buckets_are_made_when_the_first_values_have_become_too_many() {
         let (recorder, reader) = histogram_up_to(65_536);
-        assert!(reader.shared.buckets.get().is_none());
         assert!(reader.snapshot().is_empty());
-        recorder.record(0);
+        for _ in 0..1_000 {
+            (0..CELLS as u64).for_each(|value| recorder.record(value * value));
+        }
+        assert!(reader.shared.buckets.get().is_none(), "these are few different values");
+        let few = reader.snapshot();
+        assert_eq!((few.count(), few.max(), few.buckets().count()), (32_000, Some(961), CELLS));
+        (0..100).for_each(|value| recorder.record(value));
         assert_eq!(reader.shared.buckets.get().map(|buckets| buckets.len()), Some(1_281));
-        assert_eq!((reader.snapshot().count(), reader.snapshot().max()), (1, Some(0)));
+        let interval = reader.snapshot().since(&few);
+        assert_eq!((interval.count(), interval.min(), interval.max()), (100, Some(0), Some(99)));
+        assert!(interval.buckets().all(|bucket| bucket.count == 1));
+    }
+
+    #[test]
+    fn a_count_too_large_for_the_first_values_is_kept() {
+        let (recorder, reader) = histogram();
+        recorder.record_n(7, 5);
+        recorder.record_n(7, 1 << 50);
+        assert_eq!(reader.snapshot().count(), (1 << 50) + 5);
     }
 
     #[test]
@@ -253,6 +307,31 @@ mod tests {
                 }
             }
             assert_eq!(last.count(), RECORDS);
+        });
+    }
+
+    /// Histograms that grow while they are read: no scan finds less than the one before, in any bucket.
+    #[test]
+    fn a_reader_beside_a_histogram_that_grows_loses_nothing() {
+        const HISTOGRAMS: usize = 2_000;
+        const RECORDS: u64 = 200;
+        let (recorders, readers): (Vec<_>, Vec<_>) = (0..HISTOGRAMS).map(|_| histogram()).unzip();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                for recorder in recorders {
+                    (0..RECORDS).for_each(|i| recorder.record(i * 31 % 100 * 1_000));
+                }
+            });
+            for reader in &readers {
+                let mut last = reader.snapshot();
+                while last.count() < RECORDS {
+                    let seen = reader.snapshot();
+                    let risen: u64 = seen.since(&last).buckets().map(|bucket| bucket.count).sum();
+                    assert_eq!(seen.count(), last.count() + risen, "a bucket fell");
+                    last = seen;
+                }
+                assert_eq!((last.count(), last.max()), (RECORDS, Some(99_000)));
+            }
         });
     }
 

@@ -19,6 +19,7 @@
 mod alert;
 mod counter;
 mod export;
+mod first_values;
 mod histogram;
 mod registry;
 mod report;

@@ -167,8 +167,8 @@ macro_rules! figures {
         }
 
         impl CoreMetrics {
-            /// Metrics of the core with that number, all at zero. Takes about 2 KiB; a histogram takes more with
-            /// its first record.
+            /// Metrics of the core with that number, all at zero. Takes about 4 KiB; a histogram takes more
+            /// when it has seen many different values.
             #[must_use]
             pub fn new(core: usize, started_at: Instant) -> CoreMetrics {
                 let cells = Arc::new(CoreCells::default());

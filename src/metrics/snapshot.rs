@@ -57,6 +57,18 @@ impl HistogramSnapshot {
         self.count = self.count.wrapping_add(added);
     }
 
+    /// Like [`add_counts`](Self::add_counts) for few buckets, told by number in any order; those above `highest` count
+    /// as not yet recorded.
+    pub(super) fn add_first(&mut self, highest: usize, counts: impl Iterator<Item = (usize, u64)>) {
+        for (index, count) in counts.filter(|(index, _)| *index <= highest) {
+            if self.counts.len() <= highest {
+                self.counts.resize(highest + 1, 0);
+            }
+            self.counts[index] = self.counts[index].wrapping_add(count);
+            self.count = self.count.wrapping_add(count);
+        }
+    }
+
     /// Takes over what is not a bucket. `max` comes from another cell than the buckets, so it may be a record
     /// ahead of them or behind.
     pub(super) fn add_rest(&mut self, max: u64, clamped: u64, value_max: u64) {

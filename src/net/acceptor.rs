@@ -57,15 +57,13 @@ pub(crate) enum AcceptFault {
 
 impl AcceptFault {
     /// Sorts the errors of accept(2); those that Linux passes through from the network count as one aborted
-    /// connection, as its manual page asks.
+    /// connection, as its manual page asks: also `EOPNOTSUPP`, which would otherwise mean a socket that is no stream.
     pub(crate) fn of(errno: Errno) -> AcceptFault {
         match errno {
             Errno::AGAIN => AcceptFault::Empty,
             Errno::MFILE | Errno::NFILE => AcceptFault::Descriptors,
             Errno::NOBUFS | Errno::NOMEM => AcceptFault::Memory,
-            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT | Errno::OPNOTSUPP => {
-                AcceptFault::Fatal
-            }
+            Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT => AcceptFault::Fatal,
             _ => AcceptFault::Aborted,
         }
     }
@@ -229,6 +227,7 @@ mod tests {
             (Errno::INTR, AcceptFault::Aborted),
             (Errno::NETDOWN, AcceptFault::Aborted),
             (Errno::HOSTUNREACH, AcceptFault::Aborted),
+            (Errno::OPNOTSUPP, AcceptFault::Aborted),
             (Errno::BADF, AcceptFault::Fatal),
             (Errno::INVAL, AcceptFault::Fatal),
         ];

@@ -37,6 +37,7 @@ mod attributes;
 mod chain;
 #[cfg(test)]
 mod chain_tests;
+mod control;
 mod error;
 mod flow;
 mod metrics;
@@ -46,6 +47,7 @@ mod proxies;
 mod spawn;
 mod toxics;
 
+pub use control::Control;
 pub use error::ProxyError;
 pub use metrics::{ProxyFigures, Snapshot};
 pub use plan::{Change, Direction, Plan, Toxic, ToxicKind};

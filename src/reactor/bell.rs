@@ -142,4 +142,82 @@ mod tests {
     fn loom_two_mailboxes_never_lose_a_wake_up() {
         nothing_is_lost(&[0, 1]);
     }
+
+    /// What a careless author might have left out. A model that does not notice would prove nothing.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Mistake {
+        None,
+        /// The reactor falls asleep whatever was set before.
+        SleepsWithoutLooking,
+        /// The sender asks whether anybody sleeps and sets its bit one after the other.
+        RingsInTwoSteps,
+        /// The reactor clears the bit and does not look at the mailbox once more.
+        ClearsAfterLooking,
+    }
+
+    fn ring(bell: &Bell<Arc<Pipe>>, bit: u64, mistake: Mistake) {
+        if mistake != Mistake::RingsInTwoSteps {
+            return bell.ring(bit);
+        }
+        let before = bell.bits.load(Ordering::Acquire);
+        bell.bits.store(before | bit, Ordering::Release);
+        if before & ASLEEP != 0 && before & bit == 0 {
+            bell.waker.wake();
+        }
+    }
+
+    /// One turn beside two senders of one mailbox: if the reactor falls asleep after it, either it has seen
+    /// everything or somebody wakes it. Nothing here blocks, so that a mistake is a panic and no deadlock.
+    fn whoever_sleeps_is_woken(mistake: Mistake) {
+        loom::model(move || {
+            let pipe = Arc::new(Pipe::default());
+            let bell = Arc::new(Bell::new(Arc::clone(&pipe)));
+            let mailbox = Arc::new(AtomicUsize::new(0));
+            let threads = [(); 2].map(|()| {
+                let (bell, mailbox) = (Arc::clone(&bell), Arc::clone(&mailbox));
+                loom::thread::spawn(move || {
+                    mailbox.fetch_add(1, SeqCst);
+                    ring(&bell, 1, mistake);
+                })
+            });
+            *pipe.rung.lock().unwrap() = false;
+            let mut seen = 0;
+            if bell.awake() != 0 {
+                seen += mailbox.swap(0, SeqCst);
+                bell.clear(1);
+                if mistake != Mistake::ClearsAfterLooking {
+                    seen += mailbox.swap(0, SeqCst);
+                }
+            }
+            let sleeps = bell.asleep() == 0 || mistake == Mistake::SleepsWithoutLooking;
+            for thread in threads {
+                thread.join().unwrap();
+            }
+            let woken = *pipe.rung.lock().unwrap();
+            assert!(!sleeps || woken || seen == 2, "it sleeps, and there is mail");
+        });
+    }
+
+    #[test]
+    fn loom_a_reactor_that_falls_asleep_is_woken_for_mail() {
+        whoever_sleeps_is_woken(Mistake::None);
+    }
+
+    #[test]
+    #[should_panic(expected = "it sleeps, and there is mail")]
+    fn loom_notices_a_reactor_that_sleeps_without_looking_again() {
+        whoever_sleeps_is_woken(Mistake::SleepsWithoutLooking);
+    }
+
+    #[test]
+    #[should_panic(expected = "it sleeps, and there is mail")]
+    fn loom_notices_a_sender_that_rings_in_two_steps() {
+        whoever_sleeps_is_woken(Mistake::RingsInTwoSteps);
+    }
+
+    #[test]
+    #[should_panic(expected = "it sleeps, and there is mail")]
+    fn loom_notices_a_bit_that_is_cleared_after_the_last_look() {
+        whoever_sleeps_is_woken(Mistake::ClearsAfterLooking);
+    }
 }

@@ -95,8 +95,6 @@ pub struct Io {
     /// Accepted connections that are shaking hands.
     pub(super) securing: usize,
     pub(super) sealing: Workspace,
-    /// Records on their way from the cork or the caller's slice to the socket. Made on first use.
-    pub(super) sealed: Vec<u8>,
     pub(super) work: TurnWork,
     pub(super) metrics: CoreMetrics,
 }
@@ -191,7 +189,10 @@ impl Io {
             stop_within: u64::MAX.into(),
             abandoned: 0.into(),
         });
-        let clock = world.clock();
+        #[cfg(feature = "sim")]
+        let clock = world.virtual_nanos().map_or_else(Clock::os, Clock::simulated);
+        #[cfg(not(feature = "sim"))]
+        let clock = Clock::os();
         let now = clock.now();
         let io = Io {
             world,
@@ -240,7 +241,6 @@ impl Io {
             shake_queue: Vec::new(),
             securing: 0,
             sealing: Workspace::default(),
-            sealed: Vec::new(),
             work: TurnWork::default(),
             metrics: CoreMetrics::new(core, now),
             config,

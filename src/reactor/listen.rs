@@ -110,6 +110,10 @@ impl Listen {
     }
 
     /// Connections that may wait to be accepted; the kernel caps it at `net.core.somaxconn`. Default 4,096.
+    ///
+    /// Beyond it Linux drops the last step of a TCP handshake, and the client tries again. A flood of SYN packets from
+    /// addresses that never answer does not get that far: it is the kernel's to meet, which answers with SYN cookies
+    /// once its own queue of half-open connections is full (`net.ipv4.tcp_syncookies`, on by default; leave it on).
     #[must_use]
     pub fn backlog(mut self, backlog: u16) -> Listen {
         self.backlog = i32::from(backlog);

@@ -240,6 +240,7 @@ impl Reactor {
         io.deliver_notices(handler);
         io.flush_dirty();
         io.sweep();
+        io.cork.rest();
         buffer.rest();
         Ok(io.end_turn(reported))
     }

@@ -19,7 +19,14 @@ use crate::metrics::{Budget, CoreMetrics, HandshakeKind};
 use crate::secure::{Failure, Session, Shaken, Then, Told};
 use crate::time::{Instant, nanos_of};
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+thread_local! {
+    /// This thread's room for records on their way from the cork or the caller's slice to the socket. Made on first use,
+    /// and again after a failure, which is rare.
+    static RESTING_SEALED: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// What a read for a secured connection came to.
 enum Wire {
@@ -502,21 +509,21 @@ impl Io {
             }
             let Some(secured) = c.layer.secured().filter(|secured| secured.open) else { return };
             let room = secured.sealed_bytes_max(piece.len());
-            if self.sealed.len() < room {
-                self.sealed.resize(room, 0);
+            let mut sealed = RESTING_SEALED.take();
+            if sealed.len() < room {
+                sealed.resize(room, 0);
             }
-            let n = match secured.seal(piece, &mut self.sealed, &mut self.sealing) {
+            let n = match secured.seal(piece, &mut sealed, &mut self.sealing) {
                 Ok(n) => n,
                 Err(failure) => return self.fail_secured(handle, failure),
             };
-            let sealed = std::mem::take(&mut self.sealed);
             let written = self.write_once(handle, &[&sealed[..n]]);
             if let Ok(written) = written
                 && written < n
             {
                 self.enqueue_refused(handle, |queue, pool| queue.append(pool, &sealed[written..n]));
             }
-            self.sealed = sealed;
+            RESTING_SEALED.set(sealed);
             if written.is_err() {
                 return;
             }

@@ -15,6 +15,7 @@ use crate::limits::{CORK_BYTES, DIRECT_SEND_BYTES_MIN, GATHER_SLICES_MAX, SPARE_
 use crate::time::Instant;
 use bytes::Bytes;
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::io::IoSlice;
 
 /// What a send came to. Everything was taken either way.
@@ -27,10 +28,15 @@ pub enum Sent {
     Backlogged,
 }
 
+thread_local! {
+    /// The cork's buffer of this thread while no reactor of it uses one.
+    static RESTING: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
+}
+
 /// Small sends of the handler being called, in order.
 #[derive(Debug)]
 pub(super) struct Cork {
-    /// Made on first use, so that an idle reactor does without.
+    /// The thread's, from the first use in a turn to its end, so that an idle reactor does without.
     bytes: Box<[u8]>,
     len: usize,
     open_for: Option<Handle>,
@@ -93,7 +99,15 @@ impl Cork {
 
     fn make(&mut self) {
         if self.bytes.is_empty() {
-            self.bytes = vec![0; CORK_BYTES].into_boxed_slice();
+            self.bytes = RESTING.take().unwrap_or_else(|| vec![0; CORK_BYTES].into_boxed_slice());
+        }
+    }
+
+    /// Leaves the buffer for the next turn on this thread, of whichever reactor.
+    pub(super) fn rest(&mut self) {
+        debug_assert!(self.len == 0, "everything corked was written");
+        if !self.bytes.is_empty() {
+            RESTING.set(Some(std::mem::take(&mut self.bytes)));
         }
     }
 

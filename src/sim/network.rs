@@ -1,13 +1,14 @@
 //! The network: hosts that run production reactors, and the loop that gives each its turn when it is due.
 
+use super::failure;
 use super::fault::Fault;
+use super::inflict::Planned;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::net::World;
-use crate::net::sim::{Hosts, Link, Next, Port, Settings, Shared, ip_of_host};
+use crate::net::sim::{Next, Port, Settings, Shared, ip_of_host};
 use crate::reactor::{Core, CoreMail, Cores, Handler, Hosted, Io, Reactor, StopAll};
 use crate::time::Instant;
-use rustix::io::Errno;
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,26 +18,36 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Hosts, links and faults in one process, in virtual time.
+///
+/// Dropped by a panic, it says on standard error how to have the same again: seed, commit, and the faults so far.
 pub struct Network {
-    shared: Shared,
-    seed: u64,
-    began: Instant,
-    hosts: Vec<HostEntry>,
+    pub(super) shared: Shared,
+    pub(super) seed: u64,
+    pub(super) began: Instant,
+    pub(super) hosts: Vec<HostEntry>,
     /// By the number of the core in the world.
     cores: Vec<Option<Running>>,
     /// What is to happen at times of its own.
-    planned: BTreeMap<u64, Planned>,
-    plans: u64,
-    /// What went wrong so far, in this order.
-    inflicted: Vec<(Instant, Fault)>,
-    blocks: u64,
+    pub(super) planned: BTreeMap<u64, Planned>,
+    pub(super) plans: u64,
+    /// What went wrong so far, in this order, counted from the beginning of the network.
+    pub(super) inflicted: Vec<(Duration, Fault)>,
+    /// Blocks of the topology so far.
+    pub(super) blocks: u64,
 }
 
-/// A host of a [`Network`].
+/// A host of a [`Network`]: its number, in the order in which they were added.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Host(pub(super) u32);
 
 impl Host {
+    /// The host that was added as the `number`th, counted from 0: for faults that are written down before there is a
+    /// network.
+    #[must_use]
+    pub const fn nth(number: u32) -> Host {
+        Host(number)
+    }
+
     /// Its address: 10.0.0.1 for the first host, and so on.
     #[must_use]
     pub fn ip(self) -> Ipv4Addr {
@@ -50,14 +61,26 @@ impl Host {
     }
 }
 
-struct HostEntry {
-    name: String,
+/// As Rust: `Host::nth(2)`.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Host::nth({})", self.0)
+    }
+}
+
+pub(super) struct HostEntry {
+    pub(super) name: String,
     program: Option<Program>,
-    cores: Vec<u32>,
+    pub(super) cores: Vec<u32>,
     everyone: Option<StopAll>,
     metrics: Option<Metrics>,
-    clock_ahead: i64,
-    turn_time: Option<Duration>,
+    pub(super) clock_ahead: i64,
+    /// Slower than usual.
+    pub(super) turn_time: Option<Duration>,
+    /// It could not start, and is to try again.
+    pub(super) starting: bool,
+    /// It stands still until then.
+    pub(super) paused_until: Instant,
 }
 
 type Program = Rc<dyn Fn(&dyn Fn(usize) -> World) -> Result<Hosted<Box<dyn App>>, Error>>;
@@ -82,12 +105,6 @@ struct Running {
     /// Gone when it was stopped; its handler can still be looked into.
     reactor: Option<Reactor>,
     app: Box<dyn App>,
-}
-
-enum Planned {
-    Fault(Fault),
-    /// The end of a pause.
-    Resume(Host),
 }
 
 impl Network {
@@ -126,14 +143,40 @@ impl Network {
             metrics: None,
             clock_ahead: 0,
             turn_time: None,
+            starting: false,
+            paused_until: Instant::ZERO,
         });
         Host(number)
     }
 
     /// What the host is called.
+    ///
+    /// # Panics
+    /// If there is no such host; so does whatever else is given a host.
     #[must_use]
     pub fn name(&self, host: Host) -> &str {
-        &self.hosts[host.0 as usize].name
+        &self.entry(host).name
+    }
+
+    /// Whether any of the host's reactors runs: it was started, has not ended by itself, and is not down.
+    #[must_use]
+    pub fn is_running(&self, host: Host) -> bool {
+        let mut cores = self.entry(host).cores.iter().filter_map(|core| self.cores[*core as usize].as_ref());
+        cores.any(|running| running.reactor.is_some())
+    }
+
+    #[track_caller]
+    pub(super) fn entry(&self, host: Host) -> &HostEntry {
+        let count = self.hosts.len();
+        self.hosts.get(host.0 as usize).unwrap_or_else(|| panic!("there is no {host} among {count} hosts"))
+    }
+
+    #[track_caller]
+    pub(super) fn entry_mut(&mut self, host: Host) -> &mut HostEntry {
+        let count = self.hosts.len();
+        self.hosts
+            .get_mut(host.0 as usize)
+            .unwrap_or_else(|| panic!("there is no {host} among {count} hosts"))
     }
 
     /// Starts `cores` on the host, as [`Cores::start`] does on a machine: `make` builds the handler of each core, now
@@ -190,45 +233,46 @@ impl Network {
         let make = move |core: &mut Core<'_>, mail: Option<CoreMail<M>>| -> Box<dyn App> {
             Box::new(make(core, mail))
         };
-        self.hosts[host.0 as usize].program =
+        self.entry_mut(host).program =
             Some(Rc::new(move |world| cores.again()?.host(world, capacity, &make)));
         self.boot(host)
     }
 
     /// Runs the host's program from its beginning.
-    fn boot(&mut self, host: Host) -> Result<(), Error> {
+    pub(super) fn boot(&mut self, host: Host) -> Result<(), Error> {
         self.end_cores(host);
-        let entry = &mut self.hosts[host.0 as usize];
+        self.shared.lock().power_on(host.0);
+        let entry = self.entry(host);
         let Some(program) = entry.program.clone() else { return Ok(()) };
-        let (shared, ahead) = (self.shared.clone(), entry.clock_ahead);
+        let (shared, ahead, turn_time) = (self.shared.clone(), entry.clock_ahead, entry.turn_time);
         let numbers = RefCell::new(Vec::new());
         let hosted = program(&|_| {
             let port = Port::new(&shared, host.0, ahead);
             numbers.borrow_mut().push(port.core());
             World::Sim(port)
-        });
-        let (hosted, numbers) = (hosted?, numbers.into_inner());
-        entry.everyone = Some(hosted.everyone);
-        entry.metrics = Some(hosted.metrics);
-        for (core, (reactor, app)) in numbers.into_iter().zip(hosted.cores) {
-            entry.cores.push(core);
-            // Cores of a host that could not start have numbers too.
-            self.cores.resize_with(core as usize, || None);
-            self.cores.push(Some(Running { reactor: Some(reactor), app }));
-            let mut state = self.shared.lock();
-            if let Some(turn_time) = entry.turn_time {
-                state.set_turn_time(core, turn_time);
-            }
+        })?;
+        for (core, (reactor, app)) in numbers.into_inner().into_iter().zip(hosted.cores) {
+            // Numbers of cores that failed to start stay empty.
+            self.cores.resize_with(core as usize + 1, || None);
+            self.cores[core as usize] = Some(Running { reactor: Some(reactor), app });
+            let mut state = shared.lock();
+            state.set_turn_time(core, turn_time);
             // What the handler asked for when it was made is due now.
             state.free_core(core);
+            drop(state);
+            self.entry_mut(host).cores.push(core);
         }
+        let entry = self.entry_mut(host);
+        entry.everyone = Some(hosted.everyone);
+        entry.metrics = Some(hosted.metrics);
         Ok(())
     }
 
     /// Takes the host's reactors away, and with them all that they have open.
-    fn end_cores(&mut self, host: Host) {
-        let entry = &mut self.hosts[host.0 as usize];
-        entry.everyone = None;
+    pub(super) fn end_cores(&mut self, host: Host) {
+        let entry = self.entry_mut(host);
+        (entry.everyone, entry.starting) = (None, false);
+        entry.paused_until = Instant::ZERO;
         for core in std::mem::take(&mut entry.cores) {
             self.cores[core as usize] = None;
             self.shared.lock().retire_core(core);
@@ -254,7 +298,7 @@ impl Network {
     /// Lets that much virtual time pass.
     ///
     /// # Panics
-    /// Passes on a panic of a handler, after saying how to repeat it.
+    /// Passes on a panic of a handler.
     pub fn run_for(&mut self, duration: Duration) {
         let until = self.now() + duration;
         while self.advance(until) {}
@@ -274,6 +318,16 @@ impl Network {
                 return condition(self);
             }
         }
+    }
+
+    /// Runs until `condition` is true, and panics if it has not become so within `limit` of virtual time. `what` is the
+    /// sentence that the panic begins with: "the replicas agree".
+    ///
+    /// # Panics
+    /// As said, and as [`Network::run_for`].
+    #[track_caller]
+    pub fn expect_within(&mut self, limit: Duration, what: &str, condition: impl FnMut(&Network) -> bool) {
+        assert!(self.run_until(condition, limit), "{what}: not within {limit:?} of virtual time");
     }
 
     /// Does what is next: one turn of one reactor, or one fault. Answers whether there was anything to do, ever.
@@ -315,6 +369,30 @@ impl Network {
         self.shared.lock().trace()
     }
 
+    /// Keeps the last `lines_max` lines of what happens from now on, at most
+    /// [`SIM_RECORDED_LINES_MAX`](crate::limits::SIM_RECORDED_LINES_MAX); 0 keeps none. A failing run prints the last of
+    /// them; two runs of one seed whose traces differ part where their lines do.
+    pub fn record(&mut self, lines_max: usize) {
+        self.shared.lock().set_recording(lines_max);
+    }
+
+    /// What was kept, one line for each thing that happened: seconds since the network was made, who, and what. Cores
+    /// and connections have numbers, the latter used again.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<String> {
+        let state = self.shared.lock();
+        let lines = state.recording().into_iter().flat_map(|recording| recording.lines());
+        let name = |host: u32| self.hosts[host as usize].name.as_str();
+        lines.map(|line| line.print(self.began.as_nanos(), name)).collect()
+    }
+
+    /// What a failing run prints: seed, commit, how far it came, its hosts, the faults so far as Rust to paste, and the
+    /// last of what was recorded.
+    #[must_use]
+    pub fn report(&self) -> String {
+        failure::report(self)
+    }
+
     /// Events of the simulation so far: packets that arrived, timers, turns.
     #[must_use]
     pub fn events(&self) -> u64 {
@@ -325,6 +403,22 @@ impl Network {
 // ---- looking in
 
 impl Network {
+    /// TCP connections that exist: those of which some application holds an end, and those that kernels still see to
+    /// after both were closed.
+    #[must_use]
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().open_connections()
+    }
+
+    /// Descriptors that the host's programs hold.
+    ///
+    /// # Panics
+    /// If the host is another network's.
+    #[must_use]
+    pub fn descriptors(&self, host: Host) -> usize {
+        self.shared.lock().descriptors(host.0)
+    }
+
     /// The handler of the host's first core.
     ///
     /// # Panics
@@ -337,7 +431,14 @@ impl Network {
     /// The same, or `None`.
     #[must_use]
     pub fn try_app<H: 'static>(&self, host: Host) -> Option<&H> {
-        let core = *self.hosts[host.0 as usize].cores.first()?;
+        self.try_app_on(host, 0)
+    }
+
+    /// The handler of the host's core of that number, from 0; `None` if the host is not running, has no such core, or
+    /// its handler is not an `H`.
+    #[must_use]
+    pub fn try_app_on<H: 'static>(&self, host: Host, core: usize) -> Option<&H> {
+        let core = *self.entry(host).cores.get(core)?;
         self.cores[core as usize].as_ref()?.app.as_any().downcast_ref()
     }
 
@@ -347,7 +448,7 @@ impl Network {
     /// # Panics
     /// If the host is not running, or its handler is not an `H`.
     pub fn with<H: 'static, T>(&mut self, host: Host, act: impl FnOnce(&mut H, &mut Io) -> T) -> T {
-        let core = *self.hosts[host.0 as usize].cores.first().expect("the host runs");
+        let core = *self.entry(host).cores.first().expect("the host runs");
         let running = self.cores[core as usize].as_mut().expect("its core runs");
         let reactor = running.reactor.as_mut().expect("its reactor was not stopped");
         let app = running.app.as_any_mut().downcast_mut().expect("its handler is of this type");
@@ -360,146 +461,23 @@ impl Network {
     /// The metrics of the host's cores; `None` if it never ran.
     #[must_use]
     pub fn metrics(&self, host: Host) -> Option<&Metrics> {
-        self.hosts[host.0 as usize].metrics.as_ref()
+        self.entry(host).metrics.as_ref()
     }
 
     /// Begins a graceful shutdown of the host's cores, as [`StopAll::shutdown`] does.
     pub fn shutdown(&mut self, host: Host, within: Duration) {
-        if let Some(everyone) = &self.hosts[host.0 as usize].everyone {
+        if let Some(everyone) = &self.entry(host).everyone {
             everyone.shutdown(within);
         }
     }
 }
 
-// ---- links and faults
-
-impl Network {
-    /// The link between all hosts of which nothing else is said. Default: [`Link::rack`].
-    pub fn link(&mut self, link: Link) {
-        self.shared.lock().topology().set_default(link);
-    }
-
-    /// The link between each host of one set and each of another, both ways.
-    pub fn link_between(&mut self, a: &[Host], b: &[Host], link: Link) {
-        let (a, b) = (hosts(a), hosts(b));
-        let mut state = self.shared.lock();
-        state.topology().set_between(a.clone(), b.clone(), link.clone());
-        state.topology().set_between(b, a, link);
-    }
-
-    /// Has `fault` happen that long after the network was made, or now if that is past.
-    pub fn at(&mut self, after: Duration, fault: Fault) {
-        self.plan(self.began + after, Planned::Fault(fault));
-    }
-
-    fn plan(&mut self, at: Instant, what: Planned) {
-        self.planned.insert(self.plans, what);
-        self.shared.lock().call_at(at, self.plans);
-        self.plans += 1;
-    }
-
-    fn carry_out(&mut self, plan: u64) {
-        match self.planned.remove(&plan) {
-            Some(Planned::Fault(fault)) => self.inflict(fault),
-            Some(Planned::Resume(host)) => {
-                for core in self.hosts[host.0 as usize].cores.clone() {
-                    self.shared.lock().free_core(core);
-                }
-            }
-            None => {}
+impl Drop for Network {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            failure::tell(self);
         }
     }
-
-    /// What went wrong so far, and when.
-    #[must_use]
-    pub fn inflicted(&self) -> &[(Instant, Fault)] {
-        &self.inflicted
-    }
-
-    /// Has `fault` happen now.
-    pub fn inflict(&mut self, fault: Fault) {
-        let now = self.now();
-        self.inflicted.push((now, fault.clone()));
-        match fault {
-            Fault::Crash(host) => {
-                self.shared.lock().reset_host(host.0);
-                self.end_cores(host);
-            }
-            Fault::PowerOff(host) => {
-                self.shared.lock().power_off(host.0);
-                self.end_cores(host);
-            }
-            Fault::Restart(host) => {
-                self.shared.lock().power_on(host.0);
-                if self.hosts[host.0 as usize].cores.is_empty()
-                    && let Err(error) = self.boot(host)
-                {
-                    panic!("{} does not start again: {error}", self.name(host));
-                }
-            }
-            Fault::Pause(host, duration) => {
-                for &core in &self.hosts[host.0 as usize].cores {
-                    self.shared.lock().hold_core(core, now + duration);
-                }
-                self.plan(now + duration, Planned::Resume(host));
-            }
-            Fault::ClockJump(host, by_nanos) => self.jump(host, by_nanos),
-            Fault::Slow(host, turn_time) => {
-                let entry = &mut self.hosts[host.0 as usize];
-                entry.turn_time = Some(turn_time);
-                for &core in &entry.cores {
-                    self.shared.lock().set_turn_time(core, turn_time);
-                }
-            }
-            Fault::AcceptErrors(host, errnos) => {
-                self.shared.lock().fail_accepts(host.0, errnos.into_iter().map(Errno::from_raw_os_error));
-            }
-            Fault::Descriptors(host, max) => self.shared.lock().set_descriptors_max(host.0, max),
-            fault => self.inflict_on_links(now, fault),
-        }
-    }
-
-    fn jump(&mut self, host: Host, by_nanos: i64) {
-        let entry = &mut self.hosts[host.0 as usize];
-        entry.clock_ahead = entry.clock_ahead.saturating_add(by_nanos);
-        for &core in &entry.cores {
-            self.shared.lock().set_clock_ahead(core, entry.clock_ahead);
-        }
-    }
-
-    fn inflict_on_links(&mut self, now: Instant, fault: Fault) {
-        let mut state = self.shared.lock();
-        match fault {
-            Fault::Partition(a, b) => {
-                let (a, b) = (hosts(&a), hosts(&b));
-                state.topology().block(self.blocks, a.clone(), b.clone());
-                state.topology().block(self.blocks + 1, b, a);
-                self.blocks += 2;
-            }
-            Fault::PartitionOneWay(from, to) => {
-                state.topology().block(self.blocks, hosts(&from), hosts(&to));
-                self.blocks += 1;
-            }
-            Fault::Heal => state.topology().unblock_all(),
-            Fault::Clog(from, to, duration) => {
-                state.topology().clog(&hosts(&from), &hosts(&to), now + duration);
-            }
-            Fault::LossBurst(from, to, loss, duration) => {
-                state.topology().burst(&hosts(&from), &hosts(&to), loss, now + duration);
-            }
-            Fault::ResetStorm(a, b, share) => state.reset_between(&numbers(&a), &numbers(&b), share),
-            Fault::Relink(from, to, link) => state.topology().set_between(hosts(&from), hosts(&to), link),
-            _ => {}
-        }
-    }
-}
-
-fn numbers(hosts: &[Host]) -> Vec<u32> {
-    hosts.iter().map(|host| host.0).collect()
-}
-
-fn hosts(all: &[Host]) -> Hosts {
-    Hosts::new(numbers(all))
 }
 
 impl fmt::Debug for Network {

@@ -1,71 +1,12 @@
 //! Accepting under shortages: descriptors, slots, admission.
 
-use crate::rig::{Rig, Script, Seen, config, echo, in_a_child, silent};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use crate::rig::{Rig, Script, Seen, config, echo, in_a_child, silent, take_all_descriptors};
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc;
 use std::time::Duration;
 use windlass::metrics::{AcceptFailure, Refusal};
 use windlass::{Config, Event, Io, Listen, Reactor, Wait};
-
-/// A process of its own that does nothing but connect: its descriptors are not ours.
-fn clients(address: SocketAddr, count: usize) -> std::process::Child {
-    std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["accepting::the_clients_of_another_test", "--exact", "--nocapture"])
-        .env_remove("HOSTILE_CHILD")
-        .env("HOSTILE_CLIENTS", format!("{address} {count}"))
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Not a test by itself: what [`clients`] runs. Each of them asks, reads the answer and goes; half stay until
-/// everybody else was answered.
-#[test]
-fn the_clients_of_another_test() {
-    let Ok(task) = std::env::var("HOSTILE_CLIENTS") else { return };
-    let (address, count) = task.split_once(' ').unwrap();
-    let (address, count): (SocketAddr, usize) = (address.parse().unwrap(), count.parse().unwrap());
-    let mut peers: Vec<TcpStream> = (0..count).map(|_| TcpStream::connect(address).unwrap()).collect();
-    peers.iter_mut().for_each(|peer| peer.write_all(b"question").unwrap());
-    for mut peer in peers {
-        let mut answer = [0; 8];
-        peer.read_exact(&mut answer).expect("everybody is answered in the end");
-        assert_eq!(&answer, b"question");
-    }
-}
-
-fn limit_descriptors(current: u64) {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
-}
-
-/// Takes every descriptor below 64 that is left; dropping them ends the shortage.
-fn take_all_descriptors() -> Vec<std::fs::File> {
-    limit_descriptors(64);
-    std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
-}
-
-#[test]
-fn a_descriptor_limit_of_64_serves_200_clients_without_spinning() {
-    if !in_a_child("accepting::a_descriptor_limit_of_64_serves_200_clients_without_spinning") {
-        return;
-    }
-    let mut rig = Rig::new();
-    let mut theirs = clients(rig.address, 200);
-    limit_descriptors(64);
-    let mut script = echo();
-    rig.until(&mut script, |script| script.causes().len() == 200);
-    assert!(theirs.wait().unwrap().success(), "somebody was stranded or shed");
-    let figures = rig.figures();
-    assert!(figures.accept_errors[AcceptFailure::Descriptors] > 0, "the limit was never reached");
-    // Each closing connection allows one retry; beyond that only the timer does.
-    let failures = figures.accept_errors[AcceptFailure::Descriptors];
-    assert!(failures <= 200 + 100, "{failures} failed accepts");
-    rig.settle(&mut script);
-    rig.assert_nothing_left();
-}
 
 #[test]
 fn a_shortage_of_descriptors_does_not_spin_and_sheds_after_a_second() {

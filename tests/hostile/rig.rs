@@ -168,6 +168,19 @@ pub fn raise_descriptor_limit() {
     });
 }
 
+/// Lets this process have that many descriptors; only for tests that run in a child.
+pub fn limit_descriptors(current: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum }).unwrap();
+}
+
+/// Takes every descriptor below 64 that is left; dropping them ends the shortage.
+pub fn take_all_descriptors() -> Vec<std::fs::File> {
+    limit_descriptors(64);
+    std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()).collect()
+}
+
 /// A reactor that listens on loopback.
 pub struct Rig {
     pub reactor: Reactor,

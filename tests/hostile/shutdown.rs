@@ -12,9 +12,13 @@ const LONG: Duration = Duration::from_secs(3600);
 const HUNG: Duration = Duration::from_secs(60);
 
 fn start(config: Config, spread: Spread) -> (Running, SocketAddr) {
+    start_cores(Cores::new(2).config(config).spread(spread))
+}
+
+fn start_cores(cores: Cores) -> (Running, SocketAddr) {
     crate::rig::raise_descriptor_limit();
-    let cores = Cores::new(2).config(config).listen(Listen::tcp("127.0.0.1:0")).spread(spread);
     let running = cores
+        .listen(Listen::tcp("127.0.0.1:0"))
         .start(|_| {
             |io: &mut Io, event: Event<'_>| {
                 if let Event::Data { conn, bytes } = event {
@@ -54,41 +58,59 @@ fn converse(address: SocketAddr, questions: usize) -> Result<Ended, ErrorKind> {
     Ok(Ended { answers: questions, how: None })
 }
 
+/// Clients ask without a pause when `stop` begins the end, which nothing but the clients' leaving should bring about.
+fn end_under_load(spread: Spread, cores: Cores, stop: impl FnOnce(&Running)) {
+    let (running, address) = start_cores(cores.spread(spread));
+    let (tell, told) = mpsc::channel();
+    let clients: Vec<_> = (0..8)
+        .map(|number| {
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                let questions = if number % 2 == 0 { usize::MAX } else { 3 };
+                let mut all = Vec::new();
+                while let Ok(ended) = converse(address, questions) {
+                    all.push(ended);
+                    // Enough of them are under way when the first two hundred are done.
+                    let _ = tell.send(());
+                    if ended.how.is_some() {
+                        break;
+                    }
+                }
+                all
+            })
+        })
+        .collect();
+    (0..200).for_each(|_| told.recv().unwrap());
+    stop(&running);
+    let report = join(running);
+    assert_eq!(report.cut, 0, "{spread:?}");
+    for client in clients {
+        for Ended { answers, how } in client.join().unwrap() {
+            let harmless = matches!(how, None | Some(ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe));
+            // One that was never answered may have been completed by the kernel while the listener closed.
+            assert!(harmless || answers == 0, "{spread:?}: {how:?} after {answers} answers");
+        }
+    }
+    assert_eq!(report.snapshot.total.connections_active, 0);
+}
+
 #[test]
 fn a_shutdown_under_load_resets_nobody_and_ends_by_itself() {
     for spread in [Spread::ReusePort, Spread::HandOff] {
-        let (running, address) = start(Config::default(), spread);
-        let (tell, told) = mpsc::channel();
-        let clients: Vec<_> = (0..8)
-            .map(|number| {
-                let tell = tell.clone();
-                std::thread::spawn(move || {
-                    let questions = if number % 2 == 0 { usize::MAX } else { 3 };
-                    let mut all = Vec::new();
-                    while let Ok(ended) = converse(address, questions) {
-                        all.push(ended);
-                        // Enough of them are under way when the first two hundred are done.
-                        let _ = tell.send(());
-                        if ended.how.is_some() {
-                            break;
-                        }
-                    }
-                    all
-                })
-            })
-            .collect();
-        (0..200).for_each(|_| told.recv().unwrap());
-        running.shutdown(LONG);
-        let report = join(running);
-        assert_eq!(report.cut, 0, "{spread:?}");
-        for client in clients {
-            for Ended { answers, how } in client.join().unwrap() {
-                let harmless = matches!(how, None | Some(ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe));
-                // One that was never answered may have been completed by the kernel while the listener closed.
-                assert!(harmless || answers == 0, "{spread:?}: {how:?} after {answers} answers");
-            }
-        }
-        assert_eq!(report.snapshot.total.connections_active, 0);
+        end_under_load(spread, Cores::new(2), |running| running.shutdown(LONG));
+    }
+}
+
+#[cfg(feature = "signals")]
+#[test]
+fn a_sigterm_under_load_resets_nobody_and_ends_by_itself() {
+    use rustix::process::{Signal, getpid, kill_process};
+    if !in_a_child("shutdown::a_sigterm_under_load_resets_nobody_and_ends_by_itself") {
+        return;
+    }
+    for spread in [Spread::ReusePort, Spread::HandOff] {
+        let cores = Cores::new(2).stop_on_signals(LONG);
+        end_under_load(spread, cores, |_| kill_process(getpid(), Signal::TERM).unwrap());
     }
 }
 

@@ -13,6 +13,7 @@ mod out;
 mod output;
 mod profiling;
 mod progress;
+mod proxy;
 mod report;
 mod security;
 mod serve;
@@ -25,7 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use exit::{CODES, Exit, Failure};
 use std::process::ExitCode;
 
-/// A synchronous networking core, from the command line: measures latency, serves, reports.
+/// A synchronous networking core, from the command line: measures latency, serves, injects faults, reports.
 #[derive(Parser)]
 #[command(name = "windlass", version, arg_required_else_help = true, max_term_width = 110, after_help = CODES)]
 struct Command {
@@ -38,6 +39,7 @@ enum What {
     Bench(Box<bench::Bench>),
     Load(Box<bench::Load>),
     Serve(serve::Serve),
+    Proxy(Box<proxy::ProxyCommand>),
     Report(report::Report),
     Completions(Completions),
 }
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         What::Bench(bench) => bench.run(),
         What::Load(load) => load.run(),
         What::Serve(serve) => serve.run(),
+        What::Proxy(proxy) => proxy.run(),
         What::Report(report) => report.run(),
         What::Completions(completions) => completions.run(),
     };

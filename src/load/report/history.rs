@@ -1,16 +1,16 @@
 //! The page of many runs: trends by the time of the run, and the runs that depart from those before them.
 
 use super::changes::{BEFORE_MIN, Expected, Nature, expected};
-use super::chart::{Axis, Chart, Hit, Unit};
-use super::layers::{Layer, Line, Shape, Style};
-use super::markup::Markup;
 use super::page::{heading, pace, share};
-use super::parts::{document, figure, pairs, section, table, verdict};
-use super::plots::{Figure, Plot, Table};
-use super::scale::Scale;
-use super::units::{bytes, count, percent, rate, time, utc};
 use crate::load::record::{Outcome, Run, Verdict, Workload};
 use crate::load::secured;
+use crate::plot::chart::{Axis, Chart, Hit, Unit};
+use crate::plot::figure::{Figure, Plot, Table};
+use crate::plot::layers::{Layer, Line, Shape, Style};
+use crate::plot::markup::Markup;
+use crate::plot::parts::{document, figure, pairs, section, table, verdict};
+use crate::plot::scale::Scale;
+use crate::plot::units::{bytes, count, percent, rate, time, utc};
 
 /// Points that carry a mark; longer trends are lines.
 const EACH_MARKED_MAX: usize = 60;

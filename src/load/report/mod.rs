@@ -4,21 +4,13 @@
 //! without script, by keyboard, in the dark and on paper; the script adds tooltips and pictures to take away.
 
 mod changes;
-mod chart;
-#[cfg(test)]
-mod checker;
 #[cfg(test)]
 mod fixture;
 mod history;
-mod layers;
-mod markup;
 mod page;
-mod parts;
 mod plots;
-mod scale;
 #[cfg(test)]
 mod tests;
-mod units;
 mod verdicts;
 
 pub use history::{Flag, flags, history};

@@ -1,11 +1,12 @@
 //! The page of one run.
 
-use super::markup::{Markup, json_safe};
-use super::parts::{document, figure, pairs, section, table};
-use super::plots::{self, Table};
-use super::units::{bytes, count, number, percent, percentile_name, rate, time, time_or_dash, utc};
+use super::plots;
 use super::verdicts::verdicts;
 use crate::load::record::{Arrivals, Mode, PERCENTILES, Run, Security, Workload};
+use crate::plot::figure::Table;
+use crate::plot::markup::{Markup, json_safe};
+use crate::plot::parts::{document, figure, pairs, section, table};
+use crate::plot::units::{bytes, count, number, percent, percentile_name, rate, time, time_or_dash, utc};
 
 /// The report of a run as one HTML file that asks for nothing else. `baseline` is an earlier run to be drawn beside
 /// it; the verdict on the two is in [`Run::comparison`].

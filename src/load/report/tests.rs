@@ -1,72 +1,16 @@
 //! Whole pages: well formed, self-contained, safe against hostile names, whole for empty and extreme runs.
 
-use super::checker::{Element, elements};
 use super::fixture::Fixture;
 use super::{history, page};
 use crate::load::record::*;
 use crate::metrics::HistogramSnapshot;
-use std::collections::HashSet;
+use crate::plot::checker::{Element, checked};
 
 const HOSTILE: &str =
     "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)> & <!-- \u{0} \u{2028}";
 
 fn small() -> Fixture {
     Fixture { draws: 60, ..Fixture::default() }
-}
-
-/// What holds for every page; returns its elements.
-fn checked(page: &str) -> Vec<Element> {
-    let all = elements(page);
-    let mut ids = HashSet::new();
-    for element in &all {
-        if let Some(id) = element.attribute("id") {
-            assert!(ids.insert(id.to_owned()), "id {id} twice");
-        }
-        for loads in ["src", "href", "xlink:href", "data", "action", "srcset", "poster"] {
-            assert!(element.attribute(loads).is_none(), "{} loads something", element.name);
-        }
-        for (key, value) in &element.attributes {
-            assert!(!key.starts_with("on"), "{key} of {}", element.name);
-            for broken in ["NaN", "inf", "-inf"] {
-                assert!(key != "d" || !value.contains(broken), "{broken} in a path");
-                assert!(!["x", "y", "width", "height"].contains(&key.as_str()) || value != broken);
-            }
-        }
-        if element.name == "svg" {
-            check_drawing(element);
-        }
-    }
-    for figure in all.iter().filter(|element| element.name == "figure") {
-        let id = figure.attribute("id").expect("an id");
-        for part in ["How to read:", "<details>", "<table>", "Save as PNG", "class=\"axis\""] {
-            assert!(figure.inner.contains(part), "plot {id} lacks {part}");
-        }
-    }
-    // Labels and descriptions lead somewhere.
-    for element in &all {
-        let led = [element.attribute("for"), element.attribute("aria-labelledby")].into_iter().flatten();
-        for id in led.flat_map(str::split_whitespace) {
-            assert!(ids.contains(id), "{id} is not there");
-        }
-    }
-    all
-}
-
-fn check_drawing(svg: &Element) {
-    let parts = elements(&format!("<!DOCTYPE html>\n<svg>{}</svg>", svg.inner));
-    let of = |name: &str| {
-        let found = parts.iter().find(|part| part.name == name && part.around.len() == 1);
-        found.unwrap_or_else(|| panic!("a drawing without {name}")).inner.clone()
-    };
-    assert!(!of("title").is_empty() && of("desc").len() > 20);
-    assert_eq!((svg.attribute("role"), svg.attribute("tabindex")), (Some("img"), Some("0")));
-    let view: Vec<f64> = svg.attribute("viewBox").unwrap().split(' ').map(|it| it.parse().unwrap()).collect();
-    for part in &parts {
-        let place = |name| part.attribute(name).and_then(|value| value.parse::<f64>().ok());
-        assert!(place("x").is_none_or(|x| (0.0..=view[2]).contains(&x)), "{part:?} outside of {view:?}");
-        assert!(place("y").is_none_or(|y| (0.0..=view[3]).contains(&y)), "{part:?} outside of {view:?}");
-        assert!(place("width").is_none_or(|width| width >= 0.0), "{part:?}");
-    }
 }
 
 fn ids(all: &[Element]) -> Vec<&str> {
@@ -249,59 +193,6 @@ fn ten_thousand_intervals_become_a_page_of_reasonable_size() {
     let rest = page.len() - json.inner.len();
     assert!(rest < 1_500_000, "{rest} bytes besides the record");
     assert!(page.contains(&format!("Each column merges {merged} intervals")));
-}
-
-/// The custom properties of each block of the style sheet that sets the ground: light, dark, dark.
-fn themes() -> Vec<Vec<(String, String)>> {
-    let blocks = include_str!("style.css").split('{').filter(|block| block.contains("--ground:"));
-    let properties = |block: &str| {
-        let block = block.split('}').next().unwrap_or_default();
-        let set = block.split(';').filter_map(|it| it.trim().strip_prefix("--")?.split_once(": "));
-        set.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-    };
-    blocks.map(properties).collect()
-}
-
-/// Contrast by the formula of WCAG 2: 1 for equal colours, 21 for black on white.
-fn contrast(a: &str, b: &str) -> f64 {
-    let luminance = |colour: &str| {
-        let channel = |at: usize| {
-            let share = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
-            if share <= 0.04045 { share / 12.92 } else { ((share + 0.055) / 1.055).powf(2.4) }
-        };
-        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
-    };
-    let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
-    a.max(b) / a.min(b)
-}
-
-#[test]
-fn colours_have_contrast_enough_in_both_themes() {
-    let themes = themes();
-    assert_eq!(themes.len(), 3);
-    assert_eq!(themes[1], themes[2], "dark by system and dark by choice are the same");
-    for theme in &themes {
-        let of =
-            |name: &str| theme.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str()).unwrap();
-        for series in 0..6 {
-            let found = contrast(of(&format!("s{series}")), of("ground"));
-            assert!(found >= 3.0, "series {series}: {found:.2}");
-        }
-        for (text, ground) in [
-            ("text", "ground"),
-            ("faint", "ground"),
-            ("faint", "panel"),
-            ("faint", "shade"),
-            ("good", "good-ground"),
-            ("bad", "bad-ground"),
-            ("caution", "caution-ground"),
-        ] {
-            let found = contrast(of(text), of(ground));
-            assert!(found >= 4.5, "{text} on {ground}: {found:.2}");
-        }
-        let shades: Vec<f64> = (0..9).map(|shade| contrast(of(&format!("h{shade}")), of("ground"))).collect();
-        assert!(shades.windows(2).all(|pair| pair[1] > 1.1 * pair[0]), "shades rise: {shades:.2?}");
-    }
 }
 
 fn runs(medians_ns: &[f64]) -> Vec<(String, Run)> {

@@ -1,9 +1,9 @@
 //! What a reader wants to know first: were the objectives kept, and can the figures be believed.
 
-use super::markup::Markup;
-use super::parts::verdict;
-use super::units::time;
 use crate::load::record::{Change, Outcome, Run, SearchEnd, Verdict};
+use crate::plot::markup::Markup;
+use crate::plot::parts::verdict;
+use crate::plot::units::time;
 
 /// All verdicts on a run, the ones that settle most first.
 pub(super) fn verdicts(out: &mut Markup, run: &Run) {

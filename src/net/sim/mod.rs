@@ -9,7 +9,10 @@ mod channel;
 mod flow;
 mod link;
 mod listening;
+mod path;
 mod port;
+mod presets;
+mod recording;
 mod state;
 mod topology;
 

@@ -6,7 +6,6 @@ use super::state::{Happening, Ready, Shared, State};
 use crate::collections::Handle;
 use crate::error::Address;
 use crate::net::{Bind, Reported, SocketOptions};
-use crate::time::Clock;
 use mio::Token;
 use rustix::io::Errno;
 use std::io::IoSlice;
@@ -47,7 +46,7 @@ pub(crate) struct Descriptor {
 impl Port {
     /// A new core of `host`, with its clock that far ahead of the world's time.
     pub(crate) fn new(shared: &Shared, host: u32, clock_ahead: i64) -> Port {
-        let (core, clock) = shared.lock().add_core(clock_ahead);
+        let (core, clock) = shared.lock().add_core(host, clock_ahead);
         Port { shared: shared.clone(), host, core, clock }
     }
 
@@ -56,8 +55,9 @@ impl Port {
         self.core
     }
 
-    pub(crate) fn clock(&self) -> Clock {
-        Clock::simulated(&self.clock)
+    /// What the core's reactor reads as the time.
+    pub(crate) const fn nanos(&self) -> &Arc<AtomicU64> {
+        &self.clock
     }
 
     pub(in crate::net) fn reserve_descriptor(&self) -> Option<Descriptor> {

@@ -3,6 +3,7 @@
 use super::channel::{Channel, Side};
 use super::flow::{FlowSettings, Step};
 use super::listening::Listening;
+use super::recording::Recording;
 use super::topology::Topology;
 use crate::collections::{Handle, Slots, TimerHeap};
 use crate::error::Address;
@@ -61,6 +62,7 @@ pub(crate) struct State {
     pub(super) steps: Vec<(Instant, Step)>,
     trace: u64,
     happened: u64,
+    recording: Option<Box<Recording>>,
 }
 
 /// A machine.
@@ -79,6 +81,8 @@ pub(super) struct HostState {
 /// One core of a host: the place of one reactor.
 #[derive(Debug)]
 pub(super) struct CoreState {
+    /// Whose it is.
+    host: u32,
     /// What its reactor reads as the time.
     clock: Arc<AtomicU64>,
     /// How far that is ahead of the world's time, in nanoseconds.
@@ -163,6 +167,7 @@ impl Shared {
             steps: Vec::new(),
             trace: 0,
             happened: 0,
+            recording: None,
         })))
     }
 
@@ -194,10 +199,11 @@ impl State {
     }
 
     /// A core more, with a clock of its own.
-    pub(crate) fn add_core(&mut self, clock_ahead: i64) -> (u32, Arc<AtomicU64>) {
+    pub(crate) fn add_core(&mut self, host: u32, clock_ahead: i64) -> (u32, Arc<AtomicU64>) {
         let core = u32::try_from(self.cores.len()).expect("fewer cores than tokens");
         let clock = Arc::new(AtomicU64::new(shifted(self.now, clock_ahead)));
         self.cores.push(CoreState {
+            host,
             clock: Arc::clone(&clock),
             clock_ahead,
             ready: VecDeque::new(),
@@ -217,8 +223,10 @@ impl State {
         core.ready = VecDeque::new();
     }
 
-    pub(crate) fn set_turn_time(&mut self, core: u32, turn_time: Duration) {
-        self.cores[core as usize].turn_time = turn_time;
+    /// How long turns of this core take, if that is longer than usual.
+    pub(crate) fn set_turn_time(&mut self, core: u32, turn_time: Option<Duration>) {
+        let usual = self.settings.turn_time;
+        self.cores[core as usize].turn_time = turn_time.unwrap_or(usual).max(usual);
     }
 
     /// Sets the clock of a core that far ahead of the world's time, and has it look at what is due by its new time.
@@ -230,7 +238,8 @@ impl State {
     /// No turn of this core before `until`; its clock goes on.
     pub(crate) fn hold_core(&mut self, core: u32, until: Instant) {
         let state = &mut self.cores[core as usize];
-        state.free_at = until;
+        state.free_at = state.free_at.max(until);
+        let until = state.free_at;
         if state.roused || state.due_at.is_some() {
             self.schedule(core, until);
         }
@@ -241,6 +250,14 @@ impl State {
         if self.cores[core as usize].free_at <= self.now {
             self.rouse(core);
         }
+    }
+
+    /// Ends a core's time of standing still before it is over.
+    pub(crate) fn release_core(&mut self, core: u32) {
+        let state = &mut self.cores[core as usize];
+        state.free_at = state.free_at.min(self.now);
+        state.roused = false;
+        self.rouse(core);
     }
 
     /// Has the core look at what was done to its reactor from outside.
@@ -258,8 +275,26 @@ impl State {
         &mut self.topology
     }
 
+    pub(crate) fn open_connections(&self) -> usize {
+        self.channels.len()
+    }
+
+    pub(crate) fn descriptors(&self, host: u32) -> usize {
+        self.hosts[host as usize].descriptors
+    }
+
     pub(crate) fn set_descriptors_max(&mut self, host: u32, max: usize) {
         self.hosts[host as usize].descriptors_max = max;
+    }
+
+    /// Every accept is as it should be again.
+    pub(crate) fn mend_accepts(&mut self, host: u32) {
+        self.hosts[host as usize].accept_faults.clear();
+    }
+
+    /// Stirs something that the network above did into the trace.
+    pub(crate) fn note_fault(&mut self, number: u32) {
+        self.note(self.now.as_nanos(), number, 7);
     }
 
     pub(crate) fn fail_accepts(&mut self, host: u32, errnos: impl IntoIterator<Item = Errno>) {
@@ -410,12 +445,37 @@ impl State {
     /// Stirs what happened into the trace.
     #[inline]
     pub(super) fn note(&mut self, at: u64, who: u32, what: u32) {
+        if self.recording.is_some() {
+            self.record(at, who, what);
+        }
         // The finalizer of splitmix64 (Steele, Lea, Flood 2014): every bit of what came before reaches every bit.
         let mut z =
             self.trace ^ at.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (u64::from(who) << 32 | u64::from(what));
         z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         self.trace = z ^ z >> 31;
+    }
+
+    #[cold]
+    fn record(&mut self, at: u64, who: u32, what: u32) {
+        let hosts = match what {
+            // Of a connection.
+            1..=5 => self.channels.at_index_mut(who).map(|(_, c)| [c.ends[0].host, c.ends[1].host]),
+            7 => None,
+            _ => Some([self.cores[who as usize].host; 2]),
+        };
+        if let Some(recording) = &mut self.recording {
+            recording.push(at, who, what, hosts);
+        }
+    }
+
+    /// Keeps the last so many lines of what happens, or none.
+    pub(crate) fn set_recording(&mut self, lines_max: usize) {
+        self.recording = (lines_max > 0).then(|| Box::new(Recording::new(lines_max)));
+    }
+
+    pub(crate) fn recording(&self) -> Option<&Recording> {
+        self.recording.as_deref()
     }
 
     /// A number that two runs share if, and as good as only if, the same happened in both.

@@ -1,6 +1,7 @@
 //! Which link is between which hosts, and what is wrong with it at the moment.
 
-use super::link::{Link, Path};
+use super::link::Link;
+use super::path::Path;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 
@@ -32,6 +33,8 @@ struct Rule {
 struct Block {
     from: Hosts,
     to: Hosts,
+    /// A router answers for the other side: there is no way to it.
+    told: bool,
 }
 
 /// A set of hosts: few of them in practice, looked up only when a path is made or a fault begins or ends.
@@ -54,8 +57,8 @@ impl Topology {
     pub(super) fn new(seed: u64) -> Topology {
         Topology {
             seed,
-            default: Link::new(super::Latency::Fixed(std::time::Duration::from_micros(50))),
-            own: Link::new(super::Latency::Fixed(std::time::Duration::from_micros(10))),
+            default: Link::rack(),
+            own: Link::loopback(),
             rules: Vec::new(),
             blocks: BTreeMap::new(),
             paths: Vec::new(),
@@ -85,6 +88,12 @@ impl Topology {
         number
     }
 
+    /// The propagation delay that this pair has drawn.
+    pub(crate) fn latency(&mut self, from: u32, to: u32) -> std::time::Duration {
+        let number = self.path(from, to, false);
+        self.paths[number as usize].latency()
+    }
+
     fn link(&self, from: u32, to: u32) -> &Link {
         if from == to {
             return &self.own;
@@ -97,17 +106,28 @@ impl Topology {
         from != to && self.blocks.values().any(|block| block.from.has(from) && block.to.has(to))
     }
 
+    /// Whether a router says that there is no way from one host to another.
+    pub(super) fn has_no_route(&self, from: u32, to: u32) -> bool {
+        let mut blocks = self.blocks.values();
+        from != to && blocks.any(|block| block.told && block.from.has(from) && block.to.has(to))
+    }
+
     /// The link between hosts of which nothing else is said.
     pub(crate) fn set_default(&mut self, link: Link) {
         self.default = link;
         self.lay_again(|_, _| true);
     }
 
-    /// The link from each host of one set to each of another.
-    pub(crate) fn set_between(&mut self, from: Hosts, to: Hosts, link: Link) {
-        self.rules.retain(|rule| rule.from != from || rule.to != to);
-        self.rules.push(Rule { from: from.clone(), to: to.clone(), link });
+    /// The link from each host of one set to each of another; `None` takes back what was said of these sets. Answers
+    /// with what was said of them before.
+    pub(crate) fn set_between(&mut self, from: Hosts, to: Hosts, link: Option<Link>) -> Option<Link> {
+        let said = self.rules.iter().position(|rule| rule.from == from && rule.to == to);
+        let before = said.map(|at| self.rules.remove(at).link);
+        if let Some(link) = link {
+            self.rules.push(Rule { from: from.clone(), to: to.clone(), link });
+        }
         self.lay_again(|a, b| from.has(a) && to.has(b));
+        before
     }
 
     fn lay_again(&mut self, concerned: impl Fn(u32, u32) -> bool) {
@@ -120,9 +140,15 @@ impl Topology {
         }
     }
 
-    /// From now on nothing passes from one set to the other.
-    pub(crate) fn block(&mut self, number: u64, from: Hosts, to: Hosts) {
-        self.blocks.insert(number, Block { from, to });
+    /// From now on nothing passes from one set to the other; if it is `told`, who asks for a connection learns so.
+    pub(crate) fn block(&mut self, number: u64, from: Hosts, to: Hosts, told: bool) {
+        self.blocks.insert(number, Block { from, to, told });
+        self.block_again();
+    }
+
+    /// Ends the block of that number.
+    pub(crate) fn unblock(&mut self, number: u64) {
+        self.blocks.remove(&number);
         self.block_again();
     }
 
@@ -148,6 +174,15 @@ impl Topology {
     /// Until then this share of the packets from one set to the other is lost, if the link does not lose more anyway.
     pub(crate) fn burst(&mut self, from: &Hosts, to: &Hosts, loss: f64, until: Instant) {
         self.each_between(from, to, |path| path.burst_loss(loss, until));
+    }
+
+    /// Nothing is held and nothing more is lost than the links lose.
+    pub(crate) fn calm(&mut self) {
+        self.unblock_all();
+        for path in &mut self.paths {
+            path.clog_until(Instant::ZERO);
+            path.burst_loss(0.0, Instant::ZERO);
+        }
     }
 
     fn each_between(&mut self, from: &Hosts, to: &Hosts, mut act: impl FnMut(&mut Path)) {

@@ -68,8 +68,8 @@ impl Columns {
     }
 
     /// The axis of elapsed time.
-    pub fn axis(&self) -> super::super::chart::Axis {
-        use super::super::{chart, scale};
+    pub fn axis(&self) -> crate::plot::chart::Axis {
+        use crate::plot::{chart, scale};
         let from = self.edges().next().map_or(0.0, |(from, _)| from.min(0.0));
         let to = self.edges().last().map_or(1.0, |(_, to)| to);
         let title = format!("elapsed time, {}", self.unit);
@@ -78,7 +78,7 @@ impl Columns {
 
     /// When a column was: `12–13 s`.
     pub fn when(&self, index: usize) -> String {
-        let number = super::super::units::number;
+        let number = crate::plot::units::number;
         let edges = self.edges().nth(index).unwrap_or_default();
         format!("{}–{} {}", number(edges.0), number(edges.1), self.unit)
     }

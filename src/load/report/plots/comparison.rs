@@ -1,11 +1,11 @@
 //! The comparison with an earlier run: ratios with the intervals in which the true ones lie.
 
-use super::super::chart::{Axis, Chart, Hit, Unit};
-use super::super::layers::Layer;
-use super::super::scale::Scale;
-use super::super::units::{rate, ratio, time, utc};
-use super::{Figure, Plot, Table};
 use crate::load::record::{Change, ComparedFigure, Run};
+use crate::plot::chart::{Axis, Chart, Hit, Unit};
+use crate::plot::figure::{Figure, Plot, Table};
+use crate::plot::layers::Layer;
+use crate::plot::scale::Scale;
+use crate::plot::units::{rate, ratio, time, utc};
 
 /// Height of a row, in SVG units.
 const ROW: f64 = 42.0;

@@ -1,11 +1,11 @@
 //! How long connections took to be established and secured, as cumulative shares.
 
-use super::super::chart::{Axis, Chart, Hit, Unit};
-use super::super::layers::{Layer, Line, Style};
-use super::super::scale::Scale;
-use super::super::units::{count, percent, time, time_or_dash};
-use super::{Figure, Plot, Table};
 use crate::load::record::{Distribution, Run};
+use crate::plot::chart::{Axis, Chart, Hit, Unit};
+use crate::plot::figure::{Figure, Plot, Table};
+use crate::plot::layers::{Layer, Line, Style};
+use crate::plot::scale::Scale;
+use crate::plot::units::{count, percent, time, time_or_dash};
 
 /// Points of a curve at most.
 const POINTS_MAX: usize = 400;

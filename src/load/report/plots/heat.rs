@@ -1,12 +1,12 @@
 //! The heat map of response times over time: what an average over the run would hide.
 
-use super::super::chart::{Axis, Chart, Hit, Unit};
-use super::super::layers::{Cells, Layer, SHADES};
-use super::super::scale::Scale;
-use super::super::units::{count, time, time_or_dash};
 use super::columns::Columns;
-use super::{Figure, Plot, Table};
 use crate::load::record::Interval;
+use crate::plot::chart::{Axis, Chart, Hit, Unit};
+use crate::plot::figure::{Figure, Plot, Table};
+use crate::plot::layers::{Cells, Layer, SHADES};
+use crate::plot::scale::Scale;
+use crate::plot::units::{count, time, time_or_dash};
 
 /// Rows of the map, from the lowest to the highest latency.
 const ROWS: usize = 56;

@@ -1,11 +1,11 @@
 //! The histogram of latencies: how many responses took how long.
 
-use super::super::chart::{Axis, Chart, Hit, Unit};
-use super::super::layers::Layer;
-use super::super::scale::Scale;
-use super::super::units::{count, time};
-use super::{Figure, Plot, Table};
 use crate::load::record::{Distribution, Run};
+use crate::plot::chart::{Axis, Chart, Hit, Unit};
+use crate::plot::figure::{Figure, Plot, Table};
+use crate::plot::layers::Layer;
+use crate::plot::scale::Scale;
+use crate::plot::units::{count, time};
 
 /// Bars from one end of the axis to the other.
 const BARS: usize = 140;

@@ -1,12 +1,12 @@
 //! Lines over the time of the run: percentiles, rates, and the generator's own health.
 
-use super::super::chart::{Axis, Chart, Hit, Panel, Unit};
-use super::super::layers::{Layer, Line, Style};
-use super::super::scale::Scale;
-use super::super::units::{count, number, percent, percentile_name, rate, time_or_dash};
 use super::columns::{Columns, max_ns};
-use super::{Figure, Plot, Table};
 use crate::load::record::{Arrivals, Interval, Run, Verdict};
+use crate::plot::chart::{Axis, Chart, Hit, Panel, Unit};
+use crate::plot::figure::{Figure, Plot, Table};
+use crate::plot::layers::{Layer, Line, Style};
+use crate::plot::scale::Scale;
+use crate::plot::units::{count, number, percent, percentile_name, rate, time_or_dash};
 
 /// Percentiles drawn over time.
 const OVER_TIME: [f64; 3] = [0.5, 0.99, 0.999];

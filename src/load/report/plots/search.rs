@@ -1,11 +1,11 @@
 //! What a search for the highest rate found: latency and goodput against the rate that was offered.
 
-use super::super::chart::{Axis, Chart, Hit, Unit};
-use super::super::layers::{Layer, Line, Shape, Style};
-use super::super::scale::Scale;
-use super::super::units::{rate, time_or_dash};
-use super::{Figure, Plot, Table};
 use crate::load::record::{Probe, Run, Search};
+use crate::plot::chart::{Axis, Chart, Hit, Unit};
+use crate::plot::figure::{Figure, Plot, Table};
+use crate::plot::layers::{Layer, Line, Shape, Style};
+use crate::plot::scale::Scale;
+use crate::plot::units::{rate, time_or_dash};
 
 /// A percentile's name, and where it is.
 type Named = (&'static str, fn(&Probe) -> Option<u64>);

@@ -3,12 +3,12 @@
 //! The axis is that of HdrHistogram's plots: 1 / (1 - p) on a logarithmic scale, so that each nine takes as much
 //! room as the one before.
 
-use super::super::chart::{Axis, Chart, Hit, Unit};
-use super::super::layers::{Layer, Line, Style};
-use super::super::scale::Scale;
-use super::super::units::{nines, percentile_name, time, time_or_dash, utc};
-use super::{Figure, Plot, Table};
 use crate::load::record::{Distribution, Run};
+use crate::plot::chart::{Axis, Chart, Hit, Unit};
+use crate::plot::figure::{Figure, Plot, Table};
+use crate::plot::layers::{Layer, Line, Style};
+use crate::plot::scale::Scale;
+use crate::plot::units::{nines, percentile_name, time, time_or_dash, utc};
 
 /// Points along a curve.
 const POINTS: usize = 220;
@@ -128,7 +128,7 @@ fn table(curves: &[(String, usize, &Distribution)], most: u64) -> Table {
             };
             let mut row = vec![nines(part)];
             row.extend(curves.iter().map(|(_, _, d)| value(d)));
-            row.push(super::super::units::count((curves[0].2.histogram.count() as f64 / part) as u64));
+            row.push(crate::plot::units::count((curves[0].2.histogram.count() as f64 / part) as u64));
             table.rows.push(row);
         }
         one_in *= 10.0;

@@ -1,8 +1,8 @@
 //! What pages are made of: the document around them, figures with all that belongs to them, tables.
 
 use super::chart::{NARROW, WIDE};
+use super::figure::{Figure, Plot, Table};
 use super::markup::Markup;
-use super::plots::{Figure, Plot, Table};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -12,7 +12,7 @@ const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:";
 
 /// A whole document. `content` writes what stands in `main`.
-pub(super) fn document(title: &str, content: impl FnOnce(&mut Markup)) -> String {
+pub(crate) fn document(title: &str, content: impl FnOnce(&mut Markup)) -> String {
     let mut out = Markup::default();
     out.raw("<!DOCTYPE html>\n");
     out.open("html", &[("lang", &"en")]);
@@ -58,7 +58,7 @@ fn radio(out: &mut Markup, group: &str, id: &str, label: &str, class: &str, chec
 }
 
 /// A section with a heading.
-pub(super) fn section(out: &mut Markup, title: &str, content: impl FnOnce(&mut Markup)) {
+pub(crate) fn section(out: &mut Markup, title: &str, content: impl FnOnce(&mut Markup)) {
     out.line();
     out.open("section", &[]);
     out.element("h2", &[], title);
@@ -67,7 +67,7 @@ pub(super) fn section(out: &mut Markup, title: &str, content: impl FnOnce(&mut M
 }
 
 /// A plot with its line on how to read it, its data, and the command that repeats the run; or why it is missing.
-pub(super) fn figure(out: &mut Markup, figure: &Figure, command: &str) {
+pub(crate) fn figure(out: &mut Markup, figure: &Figure, command: &str) {
     out.line();
     match figure {
         Figure::Absent { title, why } => {
@@ -130,7 +130,7 @@ fn draw_plot(out: &mut Markup, plot: &Plot, command: &str) {
 }
 
 /// A table whose first column names its rows.
-pub(super) fn table(out: &mut Markup, table: &Table, caption: &str) {
+pub(crate) fn table(out: &mut Markup, table: &Table, caption: &str) {
     out.open("table", &[]);
     out.element("caption", &[], caption);
     out.open("thead", &[]);
@@ -157,7 +157,7 @@ pub(super) fn table(out: &mut Markup, table: &Table, caption: &str) {
 }
 
 /// Names and values, one pair a line.
-pub(super) fn pairs(out: &mut Markup, pairs: &[(&str, String)]) {
+pub(crate) fn pairs(out: &mut Markup, pairs: &[(&str, String)]) {
     out.open("dl", &[]);
     for (name, value) in pairs {
         out.open("div", &[]);
@@ -169,7 +169,7 @@ pub(super) fn pairs(out: &mut Markup, pairs: &[(&str, String)]) {
 }
 
 /// A line of a list of verdicts: a word in a badge, and a sentence.
-pub(super) fn verdict(out: &mut Markup, tone: &str, badge: &str, sentence: &str) {
+pub(crate) fn verdict(out: &mut Markup, tone: &str, badge: &str, sentence: &str) {
     out.open("li", &[("class", &tone)]);
     out.element("strong", &[("class", &"badge")], badge);
     out.text(" ");

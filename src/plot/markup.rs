@@ -3,11 +3,11 @@
 use std::fmt::{Display, Write};
 
 /// Attributes of an element, in the order in which they are written.
-pub(super) type Attributes<'a> = [(&'a str, &'a dyn Display)];
+pub(crate) type Attributes<'a> = [(&'a str, &'a dyn Display)];
 
 /// Markup under construction.
 #[derive(Debug, Default)]
-pub(super) struct Markup {
+pub(crate) struct Markup {
     out: String,
     open: Vec<&'static str>,
 }
@@ -93,7 +93,7 @@ fn escape_into(out: &mut String, text: &str) {
 
 /// JSON that can stand inside a `script` element: no `</script>`, no `<!--`, and no line separators, which old
 /// scripts take for the end of a line. All of these occur only inside of strings, where JSON has `\u` for them.
-pub(super) fn json_safe(json: &str) -> String {
+pub(crate) fn json_safe(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
@@ -108,7 +108,7 @@ pub(super) fn json_safe(json: &str) -> String {
 
 /// A coordinate in SVG units, written with one decimal at most: a tenth of a pixel is finer than anyone sees.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Px(pub f64);
+pub(crate) struct Px(pub f64);
 
 impl Display for Px {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

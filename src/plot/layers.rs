@@ -6,7 +6,7 @@ use super::scale::Scale;
 use std::fmt::Write;
 
 /// Shades of a heat map, the palest first; the style sheet has a colour for each.
-pub(super) const SHADES: usize = 9;
+pub(crate) const SHADES: usize = 9;
 
 /// Marks along a line that tell it from the others without colour.
 const MARKS_PER_LINE: usize = 9;
@@ -19,7 +19,7 @@ const MARK: f64 = 3.6;
 
 /// One thing that is drawn.
 #[derive(Clone, Debug)]
-pub(super) enum Layer {
+pub(crate) enum Layer {
     /// A line through points.
     Line(Line),
     /// An area between two lines.
@@ -42,7 +42,7 @@ pub(super) enum Layer {
 
 /// A line through points; where a value is absent, it is interrupted.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Its name in the legend.
     pub name: String,
     /// Which colour, dash and mark.
@@ -55,7 +55,7 @@ pub(super) struct Line {
 
 /// How a line is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Style {
+pub(crate) enum Style {
     /// With marks.
     Marked,
     /// Without.
@@ -68,7 +68,7 @@ pub(super) enum Style {
 
 /// The shape of a mark.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     Disc,
     Square,
     Triangle,
@@ -79,7 +79,7 @@ pub(super) enum Shape {
 
 /// The cells of a heat map.
 #[derive(Clone, Debug)]
-pub(super) struct Cells {
+pub(crate) struct Cells {
     /// What is counted.
     pub name: String,
     /// From and to on the x axis, from and to on the y axis, and the shade from 0.
@@ -90,7 +90,7 @@ pub(super) struct Cells {
 
 /// Turns values into coordinates.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// The x axis.
     pub x: Scale,
     /// The y axis.
@@ -113,7 +113,7 @@ impl Place {
 
 /// An entry of the legend.
 #[derive(Debug)]
-pub(super) struct Key<'a> {
+pub(crate) struct Key<'a> {
     /// What stands behind the sample.
     pub name: &'a str,
     layer: &'a Layer,
@@ -296,7 +296,7 @@ impl Cells {
 }
 
 /// The room that the words of levels take at the right of a panel.
-pub(super) fn level_width(layers: &[Layer]) -> f64 {
+pub(crate) fn level_width(layers: &[Layer]) -> f64 {
     let labels = layers.iter().filter_map(|layer| match layer {
         Layer::Level { label, .. } => Some(text_width(label) + 8.0),
         _ => None,
@@ -306,7 +306,7 @@ pub(super) fn level_width(layers: &[Layer]) -> f64 {
 
 /// The words of levels, uprights and shades, above everything else and not on top of each other. Those of levels
 /// stand right of the panel if there is room for them.
-pub(super) fn draw_notes(out: &mut Markup, layers: &[Layer], place: Place) {
+pub(crate) fn draw_notes(out: &mut Markup, layers: &[Layer], place: Place) {
     let Area { left, top, width, height, margin } = place.area;
     let mut levels: Vec<_> = layers
         .iter()

@@ -20,7 +20,7 @@ const AROUND: f64 = BELOW + 30.0;
 
 /// How large a chart is drawn, in SVG units; text is 12 of them high.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Size {
+pub(crate) struct Size {
     /// Width.
     pub width: f64,
     /// Height.
@@ -30,14 +30,14 @@ pub(super) struct Size {
 }
 
 /// For screens, windows and paper.
-pub(super) const WIDE: Size = Size { width: 880.0, height: 400.0, class: "wide" };
+pub(crate) const WIDE: Size = Size { width: 880.0, height: 400.0, class: "wide" };
 
 /// For phones.
-pub(super) const NARROW: Size = Size { width: 390.0, height: 360.0, class: "narrow" };
+pub(crate) const NARROW: Size = Size { width: 390.0, height: 360.0, class: "narrow" };
 
 /// What the figures along an axis are, which decides how its ticks are labelled.
 #[derive(Clone, Debug)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// Nanoseconds.
     Time,
     /// Plain numbers; the title names their unit.
@@ -69,7 +69,7 @@ impl Unit {
 
 /// An axis.
 #[derive(Clone, Debug)]
-pub(super) struct Axis {
+pub(crate) struct Axis {
     /// What it shows, with the unit where ticks do not tell it.
     pub title: String,
     /// Where values lie.
@@ -96,7 +96,7 @@ impl Axis {
 
 /// One of the fields that lie above each other and share the x axis.
 #[derive(Clone, Debug)]
-pub(super) struct Panel {
+pub(crate) struct Panel {
     /// Its y axis.
     pub y: Axis,
     /// Its share of the height.
@@ -107,7 +107,7 @@ pub(super) struct Panel {
 
 /// A place that tells its values when pointed at.
 #[derive(Clone, Debug)]
-pub(super) struct Hit {
+pub(crate) struct Hit {
     /// From and to on the x axis.
     pub x: (f64, f64),
     /// From and to on the y axis of the first panel; the whole height if absent.
@@ -118,7 +118,7 @@ pub(super) struct Hit {
 
 /// Everything that one drawing shows.
 #[derive(Clone, Debug)]
-pub(super) struct Chart {
+pub(crate) struct Chart {
     /// The x axis.
     pub x: Axis,
     /// The panels, from above.
@@ -131,7 +131,7 @@ pub(super) struct Chart {
 
 /// A rectangle of the drawing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Area {
+pub(crate) struct Area {
     /// Left edge.
     pub left: f64,
     /// Upper edge.
@@ -335,7 +335,7 @@ impl Chart {
 }
 
 /// The text, cut off where it would be wider than that.
-pub(super) fn fitted(text: &str, width: f64) -> String {
+pub(crate) fn fitted(text: &str, width: f64) -> String {
     if text_width(text) <= width {
         return text.to_owned();
     }
@@ -348,7 +348,7 @@ pub(super) fn fitted(text: &str, width: f64) -> String {
 }
 
 /// How wide a label is at most.
-pub(super) fn text_width(text: &str) -> f64 {
+pub(crate) fn text_width(text: &str) -> f64 {
     text.chars().map(character_width).sum()
 }
 

@@ -89,7 +89,7 @@ fn split_number(text: &str) -> (&str, &str) {
 }
 
 /// Digits with at most one point and underscores among them: stricter than Rust's own, which takes `inf` and `1e9`.
-pub(super) fn decimal(text: &str) -> Option<f64> {
+pub(crate) fn decimal(text: &str) -> Option<f64> {
     let digits = text.replace('_', "");
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     digits.parse().ok().filter(|_| plain)

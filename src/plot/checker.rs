@@ -1,8 +1,10 @@
 //! Reads pages back for tests: strict about what is opened and closed, unlike browsers.
 
+use std::collections::HashSet;
+
 /// One element of a page.
 #[derive(Clone, Debug)]
-pub(super) struct Element {
+pub(crate) struct Element {
     pub name: String,
     pub attributes: Vec<(String, String)>,
     /// Everything between the tags, markup included.
@@ -18,7 +20,7 @@ impl Element {
 }
 
 /// All elements of a page in the order in which they end. Panics with the place where the page is not well formed.
-pub(super) fn elements(page: &str) -> Vec<Element> {
+pub(crate) fn elements(page: &str) -> Vec<Element> {
     let body = page.strip_prefix("<!DOCTYPE html>\n").expect("a document type");
     let mut open: Vec<(Element, usize)> = Vec::new();
     let mut found = Vec::new();
@@ -77,4 +79,59 @@ fn opened(tag: &str, around: Vec<String>) -> Element {
         rest = after.strip_prefix(' ').unwrap_or(after);
     }
     Element { name: name.to_owned(), attributes, inner: String::new(), around }
+}
+
+/// What holds for every page; returns its elements.
+pub(crate) fn checked(page: &str) -> Vec<Element> {
+    let all = elements(page);
+    let mut ids = HashSet::new();
+    for element in &all {
+        if let Some(id) = element.attribute("id") {
+            assert!(ids.insert(id.to_owned()), "id {id} twice");
+        }
+        for loads in ["src", "href", "xlink:href", "data", "action", "srcset", "poster"] {
+            assert!(element.attribute(loads).is_none(), "{} loads something", element.name);
+        }
+        for (key, value) in &element.attributes {
+            assert!(!key.starts_with("on"), "{key} of {}", element.name);
+            for broken in ["NaN", "inf", "-inf"] {
+                assert!(key != "d" || !value.contains(broken), "{broken} in a path");
+                assert!(!["x", "y", "width", "height"].contains(&key.as_str()) || value != broken);
+            }
+        }
+        if element.name == "svg" {
+            check_drawing(element);
+        }
+    }
+    for figure in all.iter().filter(|element| element.name == "figure") {
+        let id = figure.attribute("id").expect("an id");
+        for part in ["How to read:", "<details>", "<table>", "Save as PNG", "class=\"axis\""] {
+            assert!(figure.inner.contains(part), "plot {id} lacks {part}");
+        }
+    }
+    // Labels and descriptions lead somewhere.
+    for element in &all {
+        let led = [element.attribute("for"), element.attribute("aria-labelledby")].into_iter().flatten();
+        for id in led.flat_map(str::split_whitespace) {
+            assert!(ids.contains(id), "{id} is not there");
+        }
+    }
+    all
+}
+
+fn check_drawing(svg: &Element) {
+    let parts = elements(&format!("<!DOCTYPE html>\n<svg>{}</svg>", svg.inner));
+    let of = |name: &str| {
+        let found = parts.iter().find(|part| part.name == name && part.around.len() == 1);
+        found.unwrap_or_else(|| panic!("a drawing without {name}")).inner.clone()
+    };
+    assert!(!of("title").is_empty() && of("desc").len() > 20);
+    assert_eq!((svg.attribute("role"), svg.attribute("tabindex")), (Some("img"), Some("0")));
+    let view: Vec<f64> = svg.attribute("viewBox").unwrap().split(' ').map(|it| it.parse().unwrap()).collect();
+    for part in &parts {
+        let place = |name| part.attribute(name).and_then(|value| value.parse::<f64>().ok());
+        assert!(place("x").is_none_or(|x| (0.0..=view[2]).contains(&x)), "{part:?} outside of {view:?}");
+        assert!(place("y").is_none_or(|y| (0.0..=view[3]).contains(&y)), "{part:?} outside of {view:?}");
+        assert!(place("width").is_none_or(|width| width >= 0.0), "{part:?}");
+    }
 }

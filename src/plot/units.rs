@@ -1,6 +1,6 @@
 //! Figures as a page tells them: those of the terminal with spaces at which lines do not break, and some more.
 
-use crate::load::units::{human_count, human_duration, human_rate};
+use crate::units::{human_count, human_duration, human_rate};
 
 /// A narrow space at which lines do not break: groups thousands, stands before units.
 const THIN: char = '\u{202f}';
@@ -12,17 +12,17 @@ const DIGITS: i32 = 3;
 const NONE: &str = "–";
 
 /// A time in nanoseconds: `62.1 µs`.
-pub(super) fn time(ns: f64) -> String {
+pub(crate) fn time(ns: f64) -> String {
     if ns.is_finite() { unbroken(&human_duration(ns.round() as u64)) } else { NONE.to_owned() }
 }
 
 /// A time, or a dash where there is none.
-pub(super) fn time_or_dash(ns: Option<u64>) -> String {
+pub(crate) fn time_or_dash(ns: Option<u64>) -> String {
     ns.map_or_else(|| NONE.to_owned(), |ns| time(ns as f64))
 }
 
 /// A number of bytes in binary units.
-pub(super) fn bytes(bytes: f64) -> String {
+pub(crate) fn bytes(bytes: f64) -> String {
     let sizes =
         [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)].map(|(name, bits)| (name, f64::from(1u32 << bits)));
     let (name, size) = sizes.into_iter().find(|(_, size)| bytes.abs() >= *size).unwrap_or(("B", 1.0));
@@ -30,22 +30,22 @@ pub(super) fn bytes(bytes: f64) -> String {
 }
 
 /// A share of a whole with three digits, as pages compare what was measured: `61 %`, `0.02 %`.
-pub(super) fn percent(fraction: f64) -> String {
+pub(crate) fn percent(fraction: f64) -> String {
     format!("{}{THIN}%", number(fraction * 100.0))
 }
 
 /// A whole number with its thousands grouped.
-pub(super) fn count(value: u64) -> String {
+pub(crate) fn count(value: u64) -> String {
     unbroken(&human_count(value))
 }
 
 /// A rate per second.
-pub(super) fn rate(per_s: f64) -> String {
+pub(crate) fn rate(per_s: f64) -> String {
     if per_s.is_finite() { unbroken(&human_rate(per_s)) } else { NONE.to_owned() }
 }
 
 /// A plain number: whole and grouped from 100 on, with three digits below.
-pub(super) fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
         return NONE.to_owned();
     }
@@ -57,17 +57,17 @@ pub(super) fn number(value: f64) -> String {
 }
 
 /// A ratio: `0.94×`.
-pub(super) fn ratio(value: f64) -> String {
+pub(crate) fn ratio(value: f64) -> String {
     format!("{value:.2}×")
 }
 
 /// The usual name of a percentile: `p99.9` for 0.999.
-pub(super) fn percentile_name(p: f64) -> String {
+pub(crate) fn percentile_name(p: f64) -> String {
     format!("p{}", trimmed(format!("{:.6}", p * 100.0)))
 }
 
 /// The share that a percentile is, for the ticks of a spectrum: `99.9 %`.
-pub(super) fn nines(one_in: f64) -> String {
+pub(crate) fn nines(one_in: f64) -> String {
     format!("{}{THIN}%", trimmed(format!("{:.8}", 100.0 * (1.0 - 1.0 / one_in))))
 }
 
@@ -75,7 +75,7 @@ pub(super) fn nines(one_in: f64) -> String {
 ///
 /// The calendar is that of Howard Hinnant's `civil_from_days`, whose years begin in March so that the odd day
 /// comes last.
-pub(super) fn utc(unix_ms: u64) -> String {
+pub(crate) fn utc(unix_ms: u64) -> String {
     let minutes = unix_ms / 60_000;
     let days = minutes / 1440 + 719_468;
     let era = days / 146_097;

@@ -20,7 +20,7 @@ enum Kind {
 
 /// One axis: its kind and the values at its ends.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     kind: Kind,
     /// The value at the beginning, always below `to`.
     pub from: f64,

@@ -1,0 +1,9 @@
+//! `windlass proxy` as its users meet it: its command line, its file, and its control as Toxiproxy's clients and as the
+//! malicious use it.
+
+mod api;
+mod clients;
+mod malformed;
+mod options;
+mod populate;
+mod rig;

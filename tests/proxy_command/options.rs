@@ -1,0 +1,202 @@
+//! The command line and the file: what they make, and what they refuse with which words.
+
+use crate::rig::{Proxy, Upstream, dial, echoes, ended, say, windlass};
+use serde_json::json;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+/// A file of this test's own that goes with it.
+struct File(std::path::PathBuf);
+
+impl File {
+    fn with(name: &str, text: &str) -> File {
+        let path = std::env::temp_dir().join(format!("windlass-proxy-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).expect("room for a file");
+        File(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("a path of plain text")
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn one_line_makes_a_proxy_with_its_toxics() {
+    let upstream = Upstream::start();
+    let mut proxy = Proxy::start(&[
+        "--upstream",
+        &upstream.address,
+        "--toxic",
+        "latency=1ms,jitter=1ms",
+        "--toxic",
+        "slicer=3,upstream,name=cut",
+    ]);
+    let expected = format!("proxy: {} -> {}, latency_downstream, cut", proxy.address, upstream.address);
+    assert_eq!(proxy.line(), expected);
+    let shown = proxy.expect("GET", "/proxies/proxy", "", 200);
+    assert_eq!(shown["toxics"][0]["attributes"], json!({"latency": 1, "jitter": 1}));
+    assert_eq!(
+        (&shown["toxics"][1]["stream"], &shown["toxics"][1]["name"]),
+        (&json!("upstream"), &json!("cut"))
+    );
+    echoes(&proxy.address);
+}
+
+#[test]
+fn a_file_and_the_command_line_add_up() {
+    let upstream = Upstream::start();
+    let text = format!(
+        "seed = 7\n[[proxy]]\nname = \"filed\"\nupstream = \"{0}\"\n[[proxy.toxic]]\ntype = \"latency\"\nlatency = \"2ms\"\n\
+         [[proxy]]\nname = \"off\"\nupstream = \"{0}\"\nenabled = false\n",
+        upstream.address
+    );
+    let file = File::with("both.toml", &text);
+    let mut proxy =
+        Proxy::start(&["--config", file.path(), "--upstream", &upstream.address, "--name", "typed"]);
+    assert_eq!(proxy.seed, 7);
+    let lines = [proxy.line(), proxy.line(), proxy.line()];
+    assert!(lines[0].starts_with("filed: ") && lines[0].ends_with(", latency_downstream"), "{lines:?}");
+    assert!(lines[1].contains(" (switched off), no toxics"), "{lines:?}");
+    assert!(lines[2].starts_with(&format!("typed: {} -> ", proxy.address)), "{lines:?}");
+    let shown = proxy.expect("GET", "/proxies/filed/toxics/latency_downstream", "", 200);
+    assert_eq!(shown["attributes"], json!({"latency": 2, "jitter": 0}));
+    assert_eq!(
+        Proxy::start(&["--config", file.path(), "--seed", "8"]).seed,
+        8,
+        "the command line goes first"
+    );
+}
+
+#[test]
+fn a_signal_ends_it_in_good_order_with_a_summary() {
+    let upstream = Upstream::start();
+    for name in ["INT", "TERM"] {
+        let proxy = Proxy::start(&["--upstream", &upstream.address, "--toxic", "slicer=4"]);
+        echoes(&proxy.address);
+        let mut open = dial(&proxy.address);
+        say(&mut open, b"still open");
+        proxy.signal(name);
+        assert_eq!(open.read(&mut [0; 16]).ok(), Some(0), "an end in good order");
+        let (code, text) = proxy.wait();
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("\n2 connections; 26 bytes upstream, 26 bytes downstream\n"), "{text}");
+        assert!(text.contains("toxics applied: slicer to 2\n"), "{text}");
+    }
+}
+
+#[test]
+fn the_second_signal_ends_it_at_once() {
+    let (upstream, client) = (Upstream::start(), |proxy: &Proxy| dial(&proxy.address));
+    let proxy = Proxy::start(&["--upstream", &upstream.address, "--toxic", "timeout", "--drain", "3600"]);
+    let mut stuck = client(&proxy);
+    std::io::Write::write_all(&mut stuck, b"held for ever").expect("it is there");
+    proxy.signal("TERM");
+    // The control's listener closes when the first signal was seen.
+    while std::net::TcpStream::connect(&proxy.control).is_ok() {}
+    proxy.signal("TERM");
+    let (code, text) = proxy.wait();
+    assert!(matches!(code, Some(0 | 130)), "{code:?} {text}");
+}
+
+#[test]
+fn unix_sockets_work_at_both_ends_and_for_the_control() {
+    let upstream = Upstream::start();
+    let path = |name: &str| std::env::temp_dir().join(format!("windlass-{}-{name}.sock", std::process::id()));
+    let (socket, control) = (path("proxied"), path("control"));
+    let (socket_name, control_name) =
+        (format!("unix:{}", socket.display()), format!("unix:{}", control.display()));
+    let mut child = windlass()
+        .args([
+            "proxy",
+            "--upstream",
+            &upstream.address,
+            "--listen",
+            &socket_name,
+            "--control",
+            &control_name,
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    let mut lines =
+        BufReader::new(child.stdout.take().expect("piped")).lines().map(|line| line.expect("text"));
+    assert_eq!(lines.next(), Some(format!("listening on {socket_name}")));
+    assert!(lines.next().is_some_and(|line| line.starts_with("seed ")));
+    assert_eq!(lines.next(), Some(format!("control on {control_name}")));
+    let second = Proxy::start(&["--upstream", &socket_name]);
+    echoes(&second.address);
+    let mut asked = std::os::unix::net::UnixStream::connect(&control).expect("the control is there");
+    std::io::Write::write_all(&mut asked, b"GET /proxies HTTP/1.0\r\n\r\n").expect("it takes a request");
+    let mut told = String::new();
+    asked.read_to_string(&mut told).expect("an answer, then the end");
+    assert!(told.contains(&format!("\"listen\":\"{socket_name}\"")), "{told}");
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    let _ = (std::fs::remove_file(socket), std::fs::remove_file(control));
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anything_starts() {
+    for (words, sentence) in [
+        (&["proxy"][..], "nothing to forward"),
+        (&["proxy", "--listen", "127.0.0.1:0"], "--upstream"),
+        (&["proxy", "--toxic", "latency=1ms"], "--upstream"),
+        (&["proxy", "--upstream", "127.0.0.1:1", "--toxic", "lag=1"], "there is no toxic 'lag'"),
+        (&["proxy", "--upstream", "127.0.0.1:1", "--toxic", "latency=fast"], "250us"),
+        (
+            &["proxy", "--upstream", "127.0.0.1:1", "--toxic", "latency=1", "--toxic", "latency=2"],
+            "already exists",
+        ),
+        (&["proxy", "--upstream", "nowhere"], "nowhere"),
+        (&["proxy", "--upstream", "127.0.0.1:1", "--listen", "nowhere"], "nowhere"),
+        (&["proxy", "--upstream", "127.0.0.1:1", "--seed", "x"], "--seed"),
+        (&["proxy", "--control", "8474"], "HOST:PORT"),
+        (&["proxy", "--config", "/nonexistent/p.toml"], "could not be read"),
+    ] {
+        ended(words).expect(2).says(sentence);
+    }
+}
+
+#[test]
+fn what_the_system_refuses_is_a_failure() {
+    let upstream = Upstream::start();
+    let address = upstream.address.as_str();
+    ended(&["proxy", "--upstream", address, "--listen", address]).expect(1).says("in use");
+    ended(&["proxy", "--control", address]).expect(1).says("in use");
+}
+
+#[test]
+fn a_file_with_a_mistake_is_refused_with_line_and_field() {
+    for (name, text, words) in [
+        ("syntax", "[[proxy]]\nname = \n", ".toml:2: this is not TOML"),
+        ("field", "[[proxy]]\nname = \"a\"\nupstreem = \"b\"\n", ".toml:3: a proxy has no field 'upstreem'"),
+        ("missing", "seed = 1\n\n[[proxy]]\nname = \"a\"\n", ".toml:3: a proxy needs a field 'upstream'"),
+        (
+            "value",
+            "[[proxy]]\nname = \"a\"\nupstream = \"127.0.0.1:1\"\n[[proxy.toxic]]\ntype = \"latency\"\nlatency = \"soon\"\n",
+            ".toml:6: latency: 'soon' is no time",
+        ),
+    ] {
+        let file = File::with(&format!("{name}.toml"), text);
+        ended(&["proxy", "--config", file.path()]).expect(2).says(words);
+    }
+}
+
+#[test]
+fn help_teaches_and_completions_know_the_command() {
+    let help = ended(&["proxy", "--help"]).expect(0);
+    for word in
+        ["Examples:", "--toxic latency=100ms,jitter=10ms", "stop_reading", "[[proxy.toxic]]", "toxicity=50%"]
+    {
+        assert!(help.stdout.contains(word), "'{word}' is missing in\n{}", help.stdout);
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        ended(&["completions", shell]).expect(0).says("proxy").says("toxic");
+    }
+}
