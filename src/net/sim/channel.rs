@@ -490,13 +490,15 @@ impl State {
         let Some(c) = self.channels.get_mut(channel) else { return };
         let receiver = &mut c.ends[side.other() as usize];
         if step.is_arrival() {
-            if !self.hosts[receiver.host as usize].up {
+            let (is_up, is_dead) = (self.hosts[receiver.host as usize].up, receiver.dead);
+            if !is_up || is_dead {
+                // Nobody acknowledges it. A reset may get lost: then it is sent again, and so is the reset.
                 let mut steps = std::mem::take(&mut self.steps);
-                c.flows[side as usize].discard(step, &mut steps);
-                return self.put_in(channel, side, steps);
-            }
-            if receiver.dead {
-                self.reset_from(channel, side.other());
+                c.flows[side as usize].discard(now, step, &mut steps);
+                self.put_in(channel, side, steps);
+                if is_up {
+                    self.reset_from(channel, side.other());
+                }
                 return;
             }
             receiver.heard_at = now;
