@@ -9,6 +9,7 @@ mod network;
 mod shrink;
 #[cfg(feature = "tls")]
 pub mod tls;
+mod wall;
 
 pub use crate::net::sim::{Latency, Link};
 pub use chaos::{Chaos, FaultKind};
@@ -16,3 +17,4 @@ pub use failure::{SEED_VARIABLE, seeds};
 pub use fault::Fault;
 pub use network::{Host, Network};
 pub use shrink::{Shrunk, check, shrink};
+pub use wall::WALL_CLOCKS_BEGIN_AT;
