@@ -1,7 +1,9 @@
 //! How the certificates of `sim::tls` are made: once, by this, into `src/sim/tls`, and never again but by hand:
 //! `WINDLASS_SIM_CERTIFICATES=src/sim/tls cargo test --features sim,tls --test sim certificates`.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_ED25519, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_ED25519, date_time_ymd,
+};
 use std::path::Path;
 use windlass::sim::tls;
 use windlass::tls::{ClientTls, ServerTls};

@@ -197,7 +197,11 @@ fn looking_in_leaves_no_trace() {
         net.run_until(
             |net| {
                 if look {
-                    let _ = (net.app::<Peer>(Host::nth(0)).received.len(), net.report(), net.metrics(Host::nth(1)));
+                    let _ = (
+                        net.app::<Peer>(Host::nth(0)).received.len(),
+                        net.report(),
+                        net.metrics(Host::nth(1)),
+                    );
                 }
                 net.elapsed() > SECOND
             },

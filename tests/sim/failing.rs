@@ -14,7 +14,12 @@ const PRINTED: &str = include_str!("shrunk.rs");
 /// A protocol with a bug: bytes count as safe once they are sent, before the backup has said that it has them.
 pub fn run(seed: u64, faults: &[(Duration, Fault)]) {
     let (safe, backed_up) = replicate(seed, faults, |sent, _| sent.to_vec());
-    assert!(backed_up.starts_with(&safe), "safe were {} bytes, and the backup has {}", safe.len(), backed_up.len());
+    assert!(
+        backed_up.starts_with(&safe),
+        "safe were {} bytes, and the backup has {}",
+        safe.len(),
+        backed_up.len()
+    );
 }
 
 /// The same without the bug: safe is what the backup has said that it has.
@@ -75,7 +80,8 @@ fn thirty_faults_are_shrunk_to_the_two_that_matter() {
     mended(7, &faults);
     let shrunk = sim::shrink(7, &faults, run).expect("the bug shows");
     let kept: Vec<_> = shrunk.faults.iter().map(|(at, fault)| (at.as_millis(), fault.to_string())).collect();
-    let partition = "Fault::Partition(vec![Host::nth(1)], vec![Host::nth(0)]).lasting(Duration::from_secs(8))";
+    let partition =
+        "Fault::Partition(vec![Host::nth(1)], vec![Host::nth(0)]).lasting(Duration::from_secs(8))";
     assert_eq!(kept, [(7750, partition.to_owned()), (12_750, "Fault::Crash(Host::nth(1))".to_owned())]);
     assert_eq!((shrunk.seed, shrunk.faults_before), (7, 30));
     assert!(shrunk.runs < 200, "{} runs", shrunk.runs);

@@ -9,7 +9,7 @@ use windlass::{Cause, Connect, Cores, Options};
 fn nobody_listens_so_the_connection_is_refused() {
     let mut pair = Pair::new(1);
     let to = pair.server.port(PORT + 1);
-    pair.net.with(pair.client, |_: &mut Peer, io| drop(io.connect(Connect::to(to)).unwrap()));
+    pair.net.with(pair.client, |_: &mut Peer, io| io.connect(Connect::to(to)).unwrap());
     let closed = pair.closed_within(SECOND);
     assert_eq!(closed.cause, Cause::Refused);
     assert_eq!(closed.at.as_millis(), 20, "one round trip");
@@ -19,7 +19,7 @@ fn nobody_listens_so_the_connection_is_refused() {
 fn an_address_without_a_host_is_unreachable() {
     let mut pair = Pair::new(1);
     let to = Host::nth(77).port(PORT);
-    pair.net.with(pair.client, |_: &mut Peer, io| drop(io.connect(Connect::to(to)).unwrap()));
+    pair.net.with(pair.client, |_: &mut Peer, io| io.connect(Connect::to(to)).unwrap());
     assert_eq!(pair.closed_within(5 * SECOND).cause, Cause::Unreachable);
 }
 
@@ -126,7 +126,8 @@ fn a_clog_holds_everything_and_lets_it_go_in_order() {
     }
     assert!(pair.seen_by_server().received.is_empty());
     let server = pair.server;
-    pair.net.expect_within(5 * SECOND, "it arrives", |net| net.app::<Peer>(server).received == b"one two three");
+    pair.net
+        .expect_within(5 * SECOND, "it arrives", |net| net.app::<Peer>(server).received == b"one two three");
     assert!(pair.net.elapsed() - from >= 3 * SECOND);
 }
 
@@ -190,7 +191,7 @@ fn one_end_can_close_and_the_other_go_on() {
     assert_eq!(pair.seen_by_server().finished, 1);
     assert_eq!(pair.seen_by_client().received, b"the last that I say");
     let theirs = pair.seen_by_server().opened[0];
-    pair.net.with(pair.server, |_: &mut Peer, io| drop(io.send(theirs, b" and more")));
+    pair.net.with(pair.server, |_: &mut Peer, io| io.send(theirs, b" and more")).unwrap();
     pair.net.run_for(SECOND);
     assert_eq!(pair.seen_by_client().received, b"the last that I say and more");
     pair.net.with(pair.server, |_: &mut Peer, io| io.close(theirs));
@@ -242,7 +243,8 @@ fn a_schedule_is_kept() {
     let (a, b) = (net.host("a"), net.host("b"));
     serve(&mut net, a, Options::default());
     net.start(b, Cores::new(1), |_| Peer::default()).unwrap();
-    let plan = [(3 * SECOND, Fault::Restart(a)), (SECOND, Fault::Crash(a)), (2 * SECOND, Fault::Pause(b, MS))];
+    let plan =
+        [(3 * SECOND, Fault::Restart(a)), (SECOND, Fault::Crash(a)), (2 * SECOND, Fault::Pause(b, MS))];
     net.schedule(&plan);
     net.run_for(1500 * MS);
     assert!(!net.is_running(a));

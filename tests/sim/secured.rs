@@ -89,7 +89,9 @@ fn tls_full_and_resumed() {
 
 #[test]
 fn a_name_outside_of_the_domain_is_not_the_servers() {
-    for (name, causes) in [("server.sim.test", vec![Cause::Closed]), ("server.example", vec![Cause::CertificateName])] {
+    for (name, causes) in
+        [("server.sim.test", vec![Cause::Closed]), ("server.example", vec![Cause::CertificateName])]
+    {
         let mut net = network(1, listen().tls(&tls::server().build().unwrap()));
         let roots = tls::client().build().unwrap();
         talk(&mut net, |connect| connect.tls(&roots, name));
@@ -99,7 +101,8 @@ fn a_name_outside_of_the_domain_is_not_the_servers() {
 
 #[test]
 fn mutual_tls_asks_for_the_clients_certificate() {
-    let server = || tls::server().require_client_certificates().client_roots_pem(tls::AUTHORITY_PEM).build().unwrap();
+    let server =
+        || tls::server().require_client_certificates().client_roots_pem(tls::AUTHORITY_PEM).build().unwrap();
     let mut net = network(1, listen().tls(&server()));
     let roots = tls::client().build().unwrap();
     talk(&mut net, |connect| connect.tls(&roots, "server.sim.test"));
@@ -182,7 +185,12 @@ fn same_run(secure: impl Fn(u64) -> (Listen, Box<dyn Fn(Connect) -> Connect>)) {
             let (first, second, other) = (run(seed, chaos), run(seed, chaos), run(seed + 1, chaos));
             let (a, b) = (first.recorded(), second.recorded());
             let parts = a.iter().zip(&b).position(|(a, b)| a != b);
-            assert_eq!(parts, None, "seed {seed}: {:?}", parts.map(|at| (&a[at.saturating_sub(3)..at + 1], &b[at])));
+            assert_eq!(
+                parts,
+                None,
+                "seed {seed}: {:?}",
+                parts.map(|at| (&a[at.saturating_sub(3)..at + 1], &b[at]))
+            );
             assert_eq!(first.trace(), second.trace(), "seed {seed}");
             assert_ne!(first.trace(), other.trace(), "seeds {seed} and {}", seed + 1);
             assert!(chaos || client(&first).received > 0, "seed {seed}: nothing was said");
