@@ -96,7 +96,7 @@ impl Pair {
     pub fn connected(&mut self, options: Options) -> Conn {
         let conn = self.connect_with(options);
         self.net
-            .expect_within(SECOND, "it opens", |net| net.app::<Peer>(Host::nth(1)).opened.contains(&conn));
+            .expect_within(10 * SECOND, "it opens", |net| net.app::<Peer>(Host::nth(1)).opened.contains(&conn));
         conn
     }
 
