@@ -1,7 +1,7 @@
 //! The rig of these tests: a handler that notes what happens to it, and a server and a client that have one each.
 
 use std::time::Duration;
-use windlass::sim::{Host, Latency, Link, Network};
+use windlass::sim::{Host, Link, Network};
 use windlass::time::Instant;
 use windlass::{Cause, Conn, Connect, Cores, Event, Handler, Io, Listen, Options};
 
@@ -76,7 +76,7 @@ impl Pair {
     pub fn with(seed: u64, options: Options) -> Pair {
         let mut net = Network::new(seed);
         net.record(1000);
-        net.link(Link::new(Latency::Fixed(10 * MS)));
+        net.link(Link::new(10 * MS));
         let (server, client) = (net.host("server"), net.host("client"));
         serve(&mut net, server, options);
         net.start(client, Cores::new(1), |_| Peer::default()).unwrap();
@@ -95,8 +95,9 @@ impl Pair {
     /// A connection that works.
     pub fn connected(&mut self, options: Options) -> Conn {
         let conn = self.connect_with(options);
-        self.net
-            .expect_within(10 * SECOND, "it opens", |net| net.app::<Peer>(Host::nth(1)).opened.contains(&conn));
+        self.net.expect_within(10 * SECOND, "it opens", |net| {
+            net.app::<Peer>(Host::nth(1)).opened.contains(&conn)
+        });
         conn
     }
 

@@ -3,7 +3,7 @@
 use crate::certificates;
 use crate::rig::{MS, PORT, SECOND};
 use std::time::Duration;
-use windlass::sim::{Chaos, Fault, Host, Latency, Link, Network, tls};
+use windlass::sim::{Chaos, Fault, Host, Link, Network, tls};
 use windlass::tls::{ClientTls, ServerTls};
 use windlass::{Cause, Connect, Cores, Event, Handler, Io, Listen, Session};
 
@@ -45,7 +45,7 @@ impl Handler for Talk {
 fn network(seed: u64, listen: Listen) -> Network {
     let mut net = Network::new(seed);
     net.record(100_000);
-    net.link(Link::new(Latency::Fixed(10 * MS)));
+    net.link(Link::new(10 * MS));
     let (server, client) = (net.host("server"), net.host("client"));
     net.start(server, Cores::new(1).listen(listen), |_| Talk { echoes: true, ..Talk::default() }).unwrap();
     net.start(client, Cores::new(1), |_| Talk::default()).unwrap();
