@@ -127,7 +127,7 @@ impl Network {
             let _exists = self.entry(host);
         }
         self.shared.lock().note_fault(u32::try_from(self.inflicted.len()).unwrap_or(u32::MAX));
-        self.inflicted.push((self.elapsed(), fault.clone()));
+        self.inflicted.push((self.age(), fault.clone()));
         self.begin(fault);
     }
 

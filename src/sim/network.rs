@@ -294,6 +294,10 @@ impl Network {
     /// Virtual time since the network was made.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
+        self.age()
+    }
+
+    pub(super) fn age(&self) -> Duration {
         self.now().since(self.began)
     }
 
@@ -493,7 +497,7 @@ impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network")
             .field("seed", &self.seed)
-            .field("elapsed", &self.elapsed())
+            .field("elapsed", &self.age())
             .field("hosts", &self.hosts.len())
             .field("faults", &self.inflicted.len())
             .finish_non_exhaustive()

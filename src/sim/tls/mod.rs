@@ -25,7 +25,7 @@
 //! # }
 //! ```
 
-use crate::tls::{ClientTls, ClientTlsBuilder, ServerTls, ServerTlsBuilder};
+use crate::secure::tls::{ClientTls, ClientTlsBuilder, ServerTls, ServerTlsBuilder};
 
 /// The authority's certificate, in PEM: what a simulated client trusts.
 pub const AUTHORITY_PEM: &str = include_str!("authority.pem");
