@@ -426,10 +426,11 @@ impl State {
                 break;
             }
         }
+        // Even a write of nothing may have something to wait for: the end of a short one.
+        self.pump(channel, side);
         if taken == 0 && from.iter().any(|slice| !slice.is_empty()) {
             return Err(Errno::AGAIN);
         }
-        self.pump(channel, side);
         Ok(taken)
     }
 
