@@ -25,15 +25,24 @@ impl Node {
             6..16 => self.connect(io),
             16 if self.random.u32(..60) == 0 => {
                 self.tell(io, || "stops".into());
-                self.stopped = true;
-                let mut truth = self.truth.borrow_mut();
-                self.live.values().for_each(|mine| truth.mine(mine.talk, mine.side).lossy = true);
-                drop(truth);
                 io.stop();
+                self.leave();
             }
             _ => {}
         }
         self.check_queues(io);
+    }
+
+    /// Its reactor ends with this turn, and says nothing more of what is open.
+    fn leave(&mut self) {
+        self.stopped = true;
+        let mut truth = self.truth.borrow_mut();
+        truth.hosts[self.host].live -= self.live.len();
+        truth.hosts[self.host].stopped = true;
+        for mine in std::mem::take(&mut self.live).into_values() {
+            let end = truth.mine(mine.talk, mine.side);
+            (end.gone, end.lossy) = (true, true);
+        }
     }
 
     fn check_queues(&self, io: &Io) {
@@ -203,7 +212,10 @@ impl Node {
 
     pub fn relend(&self, io: &mut Io, conn: Conn) {
         let Some(mine) = self.live.get(&conn) else { return };
-        self.truth.borrow_mut().mine(mine.talk, mine.side).relent |= io.relend(conn).is_ok();
+        if io.relend(conn).is_ok() {
+            self.truth.borrow_mut().mine(mine.talk, mine.side).relent_at = Some(io.now());
+        }
+        self.tell(io, || format!("{} lends again", mine.talk));
     }
 
     // ---- ends
@@ -281,12 +293,6 @@ impl Node {
         if !end.opened || end.finished || end.ended {
             return;
         }
-        if self.lending == Some(conn) {
-            // What is lent counts as consumed.
-            let mut truth = self.truth.borrow_mut();
-            let end = truth.mine(mine.talk, mine.side);
-            (end.kept, end.want) = (0, 0);
-        }
         match io.release(conn) {
             Ok(released) => self.released(io, conn, &mine, released),
             Err(ReleaseError::Secured) if !mine.plain => {}
@@ -298,11 +304,16 @@ impl Node {
     fn released(&mut self, io: &mut Io, conn: Conn, mine: &Mine, released: windlass::Released) {
         self.forget(conn);
         self.tell(io, || format!("{} is let go", mine.talk));
-        let unread = &released.unread;
-        if !unread.is_empty() {
-            self.truth.borrow_mut().data(mine.talk, mine.side, unread);
-        }
         let mut truth = self.truth.borrow_mut();
+        let end = truth.mine(mine.talk, mine.side);
+        if self.lending == Some(conn) {
+            // What is lent counts as consumed.
+            (end.kept, end.want) = (0, 0);
+        }
+        end.relent_at = Some(io.now());
+        if !released.unread.is_empty() {
+            truth.data(io.now(), mine.talk, mine.side, &released.unread);
+        }
         truth.tally.moves += 1;
         let end = truth.mine(mine.talk, mine.side);
         (end.kept, end.want, end.moving) = (0, 0, true);

@@ -2,7 +2,7 @@
 
 use crate::kinds::Keys;
 use crate::node::{Node, Planned, SHARED_PORT};
-use crate::oracle::{Oracle, Phase, Shared, Tally};
+use crate::oracle::{HostTruth, Oracle, Phase, Shared, Tally};
 use crate::plan::{HostPlan, Plan, pick};
 use fastrand::Rng;
 use std::cell::{Cell, RefCell};
@@ -279,7 +279,8 @@ impl Run {
     /// Everything is closed: what each host held for it was given back.
     fn check_nothing_is_held(&mut self) {
         for (number, host) in self.hosts.iter().enumerate() {
-            let stopped = self.net.try_app::<Node>(*host).is_none_or(|node| node.stopped || node.stopping);
+            let HostTruth { stopping, stopped, .. } = self.truth.borrow().hosts[number];
+            let stopped = stopping || stopped;
             let Some(metrics) = self.net.metrics(*host).filter(|_| !stopped) else { continue };
             for core in metrics.snapshot(self.net.now()).cores {
                 let f = &core.figures;
@@ -299,7 +300,9 @@ impl Run {
             }
         }
         let mut truth = self.truth.borrow_mut();
-        let lost = truth.letters.iter().find(|(_, (sent, came))| sent != came).map(|(key, _)| *key);
+        let ended = |host: usize| truth.hosts[host].stopping || truth.hosts[host].stopped;
+        let mut letters = truth.letters.iter().filter(|((host, _, _), _)| !ended(*host));
+        let lost = letters.find(|(_, (sent, came))| sent != came).map(|found| format!("{found:?}"));
         truth.check(lost.is_none(), || format!("a letter was lost: {lost:?}"));
     }
 
