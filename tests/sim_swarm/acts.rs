@@ -48,6 +48,8 @@ impl Node {
     fn check_queues(&self, io: &Io) {
         for (conn, mine) in &self.live {
             let max = io.options(*conn).map_or(0, |options| options.queue.max_bytes);
+            // What waited for the handshake was admitted by how long each send would be sealed by itself.
+            let max = if mine.plain { max } else { max + max / 64 };
             let queued = io.queued(*conn);
             if queued > max {
                 self.fail(io, || format!("{} has {queued} bytes queued of {max}", mine.talk));
@@ -173,11 +175,13 @@ impl Node {
             _ => io.send(conn, bytes),
         };
         let mut truth = self.truth.borrow_mut();
-        let end = truth.mine(talk, side);
+        let [end, theirs] = truth.both(talk, side);
         match sent {
             Ok(sent) => {
                 end.sent += len as u64;
                 let may = !end.finished;
+                let seen = theirs.ended && !end.ended && !theirs.finished;
+                truth.check(!seen, || format!("{talk} sends, and its peer has seen the end of it"));
                 truth.check(may, || format!("{talk} was finished and took a send"));
                 sent == Sent::Flowing
             }

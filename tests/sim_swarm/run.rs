@@ -28,6 +28,10 @@ const STILL_WITHIN: Duration = Duration::from_secs(30);
 /// The kernel's ends give up their last peers, which may have lost power, after sixteen minutes.
 const FORGOTTEN_WITHIN: Duration = Duration::from_secs(3600);
 
+/// What is asked for is compared with the bound, but chunks are taken whole: the last one may be of 1 MiB, and a
+/// handshake's answer may need one of 64 KiB in the same turn.
+const OVERSHOOT_BYTES_MAX: u64 = (1 << 20) + (64 << 10);
+
 /// What a run came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
@@ -268,7 +272,7 @@ impl Run {
             return;
         }
         let number = (self.checks / 16) as usize % self.hosts.len();
-        let max = self.plans[number].config.buffer_bytes_max as u64;
+        let max = self.plans[number].config.buffer_bytes_max as u64 + OVERSHOOT_BYTES_MAX;
         let Some(metrics) = self.net.metrics(self.hosts[number]) else { return };
         for core in metrics.snapshot(self.net.now()).cores {
             let held = core.figures.buffered_bytes;
