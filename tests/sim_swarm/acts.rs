@@ -379,9 +379,9 @@ impl Node {
         for conn in self.live.keys().copied().collect::<Vec<_>>() {
             let _ = (io.resume(conn), io.grant_read(conn, None), io.grant_write(conn, None));
             self.relend(io, conn);
-            let _ = io.deadline(conn, None);
+            let unlimited = io.deadline(conn, None).is_ok();
             let Some(mine) = self.live.get_mut(&conn) else { continue };
-            mine.total = mine.total.filter(|_| mine.closing.is_some());
+            mine.total = mine.total.filter(|_| !unlimited);
             if let Some(mut calm) = io.options(conn).cloned()
                 && io.is_open(conn)
             {
