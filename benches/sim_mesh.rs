@@ -11,6 +11,14 @@ fn main() {
     for nodes in sizes {
         let mut plan = Plan::new(Scenario::Mesh);
         plan.nodes = nodes;
-        play(&plan, &mut |_| true).expect("the plan is one of our own");
+        let record = play(&plan, &mut |_| true).expect("the plan is one of our own");
+        let wall = record.wall;
+        println!(
+            "{nodes:>5} nodes  {:>6.2} s wall  {:>9} events  {:>5.0} ns/event  {:>6.1} MiB",
+            wall.wall_s,
+            record.events,
+            wall.ns_per_event,
+            wall.peak_memory_bytes.unwrap_or(0) as f64 / f64::from(1 << 20)
+        );
     }
 }

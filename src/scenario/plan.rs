@@ -3,8 +3,12 @@
 
 use super::node::HEADER_BYTES;
 use crate::error::Error;
+use crate::reactor::{Connect, Listen};
 use crate::sim::{Latency, Link};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use std::fmt;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
 /// The most nodes of a scenario.
@@ -16,8 +20,8 @@ pub const CONNECTIONS_MAX: usize = 1_000_000;
 /// The longest virtual time.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// The longest message.
-pub const MESSAGE_BYTES_MAX: u64 = 1 << 20;
+/// The longest message: what a connection keeps of an unfinished one by default.
+pub const MESSAGE_BYTES_MAX: u64 = 64 << 10;
 
 /// The largest transfer.
 pub const TRANSFER_BYTES_MAX: u64 = 10_000_000_000;
@@ -26,7 +30,7 @@ pub const TRANSFER_BYTES_MAX: u64 = 10_000_000_000;
 pub const RATE_MAX: f64 = 10_000.0;
 
 /// What can be played.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scenario {
     /// Every node connects to every other, or to a number of them.
@@ -93,14 +97,45 @@ impl Scenario {
     }
 }
 
-/// How connections are secured.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Secure {
-    /// With TLS 1.3.
-    Tls,
-    /// With Noise IK: nodes know each other's keys.
-    Noise,
+/// How connections are secured. Made by those who have the keys.
+#[derive(Clone)]
+pub struct Secured {
+    name: String,
+    round_trips: u32,
+    listen: Rc<dyn Fn(Listen) -> Listen>,
+    connect: Rc<dyn Fn(SocketAddr) -> Connect>,
+}
+
+impl Secured {
+    /// `name` is what reports say, such as `tls`; `round_trips` is how many a handshake takes until whoever connected may
+    /// send.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        round_trips: u32,
+        listen: impl Fn(Listen) -> Listen + 'static,
+        connect: impl Fn(SocketAddr) -> Connect + 'static,
+    ) -> Secured {
+        Secured { name: name.into(), round_trips, listen: Rc::new(listen), connect: Rc::new(connect) }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn listen(&self, listen: Listen) -> Listen {
+        (self.listen)(listen)
+    }
+
+    pub(super) fn connect(&self, address: SocketAddr) -> Connect {
+        (self.connect)(address)
+    }
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secured").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// A scenario to be played. Start from [`Plan::new`] and change fields.
@@ -119,14 +154,20 @@ pub struct Plan {
     pub link_name: String,
     /// What everything random is drawn from.
     pub seed: u64,
-    /// Virtual time for which nodes talk.
+    /// Virtual time for which nodes talk; connects and transfers end by themselves, and are given up after it.
     pub duration: Duration,
     /// Rounds of messages per virtual second.
     pub rate_per_s: f64,
     /// Length of a message, or of a transfer.
     pub bytes: u64,
     /// How connections are secured; `None` is not at all.
-    pub secure: Option<Secure>,
+    pub secured: Option<Secured>,
+    /// How long each fault lasts: a node that is down, a partition.
+    pub fault_lasts: Duration,
+    /// Virtual time from one fault to the next, over all nodes.
+    pub fault_every: Duration,
+    /// The command that repeats it, for reports; empty if there is none.
+    pub command: String,
 }
 
 impl Plan {
@@ -144,21 +185,47 @@ impl Plan {
             }),
             link_name: String::new(),
             seed: 1,
-            duration: Duration::from_secs(60),
+            duration: match scenario {
+                Scenario::Broadcast => Duration::from_secs(10),
+                Scenario::Connect | Scenario::Transfer => DURATION_MAX,
+                _ => Duration::from_secs(60),
+            },
             rate_per_s: 10.0,
             bytes: match scenario {
                 Scenario::Transfer => 100_000_000,
                 Scenario::Broadcast => 1_000,
                 _ => 64,
             },
-            secure: None,
+            secured: None,
+            fault_lasts: match scenario {
+                Scenario::Partition => Duration::from_secs(15),
+                _ => Duration::from_secs(3),
+            },
+            fault_every: Duration::from_secs(1),
+            command: String::new(),
         }
+    }
+
+    /// Round trips from asking for a connection to its being open.
+    pub(super) fn connect_round_trips(&self) -> u32 {
+        1 + self.secured.as_ref().map_or(0, |secured| secured.round_trips)
     }
 
     /// Between two rounds of messages.
     #[must_use]
     pub fn interval(&self) -> Duration {
         Duration::from_secs_f64(1.0 / self.rate_per_s)
+    }
+
+    /// Connections that it opens.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        let peers = self.peers.map_or(self.nodes - 1, |peers| peers.next_multiple_of(2).min(self.nodes - 1));
+        match self.scenario {
+            Scenario::Transfer => 1,
+            Scenario::Broadcast => self.nodes - 1,
+            _ => self.nodes * peers / 2,
+        }
     }
 
     /// Whether the plan makes sense.
@@ -177,6 +244,25 @@ impl Plan {
             return refuse(format!(
                 "{:?} of virtual time: must be above 0 and no more than a day",
                 self.duration
+            ));
+        }
+        if self.scenario == Scenario::Connect && self.connections() > CONNECTIONS_MAX {
+            return refuse(format!(
+                "{} connections between {} nodes: at most {CONNECTIONS_MAX} fit into memory; say with how many --peers each \
+                 connects",
+                self.connections(),
+                self.nodes
+            ));
+        }
+        if self.fault_lasts.is_zero() || self.fault_every.is_zero() {
+            return refuse("faults must last longer than 0, and come one after the other".into());
+        }
+        if self.scenario == Scenario::Partition && self.duration < self.fault_lasts * 3 {
+            return refuse(format!(
+                "a partition of {:?} in {:?}: a third lies before it and a third after, so give it {:?} at least",
+                self.fault_lasts,
+                self.duration,
+                self.fault_lasts * 3
             ));
         }
         if !(self.rate_per_s > 0.0 && self.rate_per_s <= RATE_MAX) {

@@ -3,10 +3,13 @@
 
 use crate::sim::Network;
 use crate::time::{Clock, Instant};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Progress is told about that often in wall time.
 const TELL_EVERY: Duration = Duration::from_millis(50);
+
+/// Events between two looks at the clock: fewer would cost time, more would make interrupts late.
+const STEPS_PER_LOOK: u64 = 1024;
 
 /// How far a scenario is.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +33,8 @@ pub(super) struct Stage<'a, 'b> {
     pub net: Network,
     clock: Clock,
     began: Instant,
+    started: SystemTime,
     of: Duration,
-    slice: Duration,
     watch: &'a mut Watch<'b>,
     interrupted: bool,
 }
@@ -39,6 +42,7 @@ pub(super) struct Stage<'a, 'b> {
 /// What a scenario cost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cost {
+    pub started_unix_ms: u64,
     pub wall: Duration,
     pub events: u64,
     pub peak_memory_bytes: Option<u64>,
@@ -49,38 +53,34 @@ impl<'a, 'b> Stage<'a, 'b> {
     pub fn new(net: Network, of: Duration, watch: &'a mut Watch<'b>) -> Stage<'a, 'b> {
         let clock = Clock::os();
         let began = clock.now();
-        Stage { net, clock, began, of, slice: Duration::from_millis(1), watch, interrupted: false }
+        Stage { net, clock, began, started: SystemTime::now(), of, watch, interrupted: false }
     }
 
     /// Lets the play go on until `at` after its beginning, or until somebody interrupts it.
     pub fn run_to(&mut self, at: Duration) {
-        self.run_until(at, |_| false);
+        self.run_until(at, || false);
     }
 
-    /// The same, or until `condition` is true between two slices of virtual time.
-    pub fn run_until(&mut self, at: Duration, condition: impl Fn(&Network) -> bool) {
-        while self.net.elapsed() < at && !self.interrupted && !condition(&self.net) {
-            let before = self.clock.now();
-            self.net.run_for(self.slice.min(at.saturating_sub(self.net.elapsed())));
-            let took = self.clock.now().since(before);
-            // What a slice holds changes nothing of what happens, so it may depend on the speed of this machine.
-            if took < TELL_EVERY / 2 {
-                self.slice = (self.slice * 2).min(Duration::from_secs(60));
-            } else if took > TELL_EVERY * 2 {
-                self.slice = (self.slice / 2).max(Duration::from_micros(100));
+    /// The same, or until `condition` is true after an event. Answers whether it became so.
+    pub fn run_until(&mut self, at: Duration, condition: impl Fn() -> bool) -> bool {
+        let (clock, began, of) = (&self.clock, self.began, self.of);
+        let (watch, interrupted) = (&mut self.watch, &mut self.interrupted);
+        let (mut steps, mut told_at) = (0u64, clock.now());
+        let left = at.saturating_sub(self.net.elapsed());
+        let ended = |net: &Network| {
+            steps += 1;
+            if steps.is_multiple_of(STEPS_PER_LOOK) {
+                let now = clock.now();
+                if now.since(told_at) >= TELL_EVERY {
+                    told_at = now;
+                    let elapsed = net.elapsed().min(of);
+                    let progress = Progress { elapsed, of, wall: now.since(began), events: net.events() };
+                    *interrupted |= !watch(&progress);
+                }
             }
-            self.tell();
-        }
-    }
-
-    fn tell(&mut self) {
-        let progress = Progress {
-            elapsed: self.net.elapsed().min(self.of),
-            of: self.of,
-            wall: self.clock.now().since(self.began),
-            events: self.net.events(),
+            *interrupted || condition()
         };
-        self.interrupted |= !(self.watch)(&progress);
+        self.net.run_until(ended, left) && !self.interrupted
     }
 
     /// Whether somebody ended it early.
@@ -90,7 +90,9 @@ impl<'a, 'b> Stage<'a, 'b> {
 
     /// What it has cost so far.
     pub fn cost(&self) -> Cost {
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Cost {
+            started_unix_ms: started.as_millis() as u64,
             wall: self.clock.now().since(self.began),
             events: self.net.events(),
             peak_memory_bytes: peak_memory_bytes(),
