@@ -268,7 +268,11 @@ impl Oracle {
     pub fn uneven(&self) -> Option<usize> {
         self.talks.iter().position(|talk| {
             let [a, b] = &talk.ends;
-            if a.over.is_some() || b.over.is_some() || (a.gone || b.gone) {
+            // On its way to a core that has ended, it stays there.
+            let strayed = |end: &End| {
+                end.moving && self.hosts.get(end.host).is_some_and(|host| host.stopped || host.stopping)
+            };
+            if [a, b].into_iter().any(|end| end.over.is_some() || end.gone || strayed(end)) {
                 return false;
             }
             let owed = |mine: &End, theirs: &End| mine.want == 0 && mine.received != theirs.sent;
