@@ -123,6 +123,8 @@ pub(crate) enum Happening {
     Established(Handle),
     /// That part was lost and is sent again.
     EstablishAgain(Handle),
+    /// A host that answered a request has waited long enough for the last part of the handshake.
+    HalfOpen(Handle),
     /// The request is refused.
     Refused(Handle, Errno),
     /// A reset reaches that end.
@@ -403,6 +405,7 @@ impl State {
             }
             Happening::Established(channel) => self.established(channel),
             Happening::EstablishAgain(channel) => self.establish_again(channel),
+            Happening::HalfOpen(channel) => self.half_open(channel),
             Happening::Refused(channel, errno) => self.refused(channel, errno),
             Happening::Reset(channel, side) => {
                 self.note(now, channel.index(), 5);
