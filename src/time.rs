@@ -1,9 +1,12 @@
-//! Time as the reactor sees it: nanoseconds on a monotonic clock, and the one place that reads that clock.
+//! Time as the reactor sees it: nanoseconds on a monotonic clock, and the one place that reads that clock and the one on
+//! the wall.
 //!
 //! Below the reactor nobody asks what time it is; whoever needs to know takes `now: Instant`. That makes
 //! every deadline, histogram and policy testable in virtual time. `tests/tidy.rs` keeps other files from
 //! naming the operating system's clocks.
 
+#[cfg(feature = "sim")]
+use std::cell::Cell;
 use std::ops::{Add, AddAssign, Sub};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -114,6 +117,36 @@ impl Clock {
     }
 }
 
+#[cfg(feature = "sim")]
+thread_local! {
+    /// The clock on the wall of the simulated host whose turn it is on this thread.
+    static VIRTUAL_WALL: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// Sets the time since 1970 that [`wall_now`] tells on this thread; `None` gives it back to the machine's clock.
+#[cfg(feature = "sim")]
+#[allow(dead_code)] // The simulator's to call.
+pub(crate) fn set_virtual_wall(since_1970: Option<Duration>) {
+    VIRTUAL_WALL.set(since_1970);
+}
+
+/// What [`set_virtual_wall`] set on this thread.
+#[cfg(all(feature = "sim", feature = "tls"))]
+pub(crate) fn virtual_wall() -> Option<Duration> {
+    VIRTUAL_WALL.get()
+}
+
+/// The time since 1970 by the wall clock, which may be set at will: for the dates of certificates, tickets and reports,
+/// never to measure how long something took. Zero where the clock shows a time before 1970.
+#[cfg(any(feature = "load", feature = "tls"))]
+pub(crate) fn wall_now() -> Duration {
+    #[cfg(feature = "sim")]
+    if let Some(virtual_now) = VIRTUAL_WALL.get() {
+        return virtual_now;
+    }
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +159,17 @@ mod tests {
         assert_eq!(Instant::from_millis(3).since(Instant::from_millis(5)), Duration::ZERO);
         assert_eq!(Instant::from_millis(5).since(Instant::from_millis(3)), Duration::from_millis(2));
         assert_eq!(Instant::from_millis(u64::MAX), Instant::FAR_FUTURE);
+    }
+
+    #[cfg(all(feature = "sim", feature = "tls"))]
+    #[test]
+    fn the_wall_clock_is_virtual_on_the_thread_that_set_it_and_until_it_is_taken_back() {
+        let real = wall_now();
+        set_virtual_wall(Some(Duration::from_secs(5)));
+        assert_eq!(wall_now(), Duration::from_secs(5));
+        assert!(std::thread::spawn(wall_now).join().is_ok_and(|elsewhere| elsewhere >= real));
+        set_virtual_wall(None);
+        assert!(wall_now() >= real);
     }
 
     #[test]

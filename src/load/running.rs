@@ -13,12 +13,12 @@ use super::summary::{Ending, summarize};
 use crate::error::{Error, Payload};
 use crate::reactor::Reactor;
 use crate::reactor::processors::{pin_to, processors};
-use crate::time::{Clock, Instant};
+use crate::time::{Clock, Instant, wall_now};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Acquire, Ordering::Release};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 /// How often a thread looks for overdue requests and for being stopped.
 const INSPECT_EVERY: Duration = Duration::from_millis(20);
@@ -394,7 +394,7 @@ impl Running {
         }
         let begin = self.clock.now() + BEGIN_AFTER;
         self.measure_from = begin + self.plan.warm_up;
-        self.ending.started = SystemTime::now() + BEGIN_AFTER + self.plan.warm_up;
+        self.ending.started = UNIX_EPOCH + wall_now() + BEGIN_AFTER + self.plan.warm_up;
         self.series.begin(self.measure_from, self.measure_from + self.plan.duration);
         self.control.begin_ns.store(begin.as_nanos().max(1), Release);
         self.stage = Stage::Running;

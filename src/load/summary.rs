@@ -12,6 +12,7 @@ use super::series::{InTime, Series};
 use super::verdict::{Evidence, judge, late_tail};
 use crate::error::Address;
 use crate::metrics::HistogramReader;
+use crate::time::wall_now;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// An interval whose p99 is so many times the median interval's is worth a warning.
@@ -44,7 +45,7 @@ impl Ending {
 impl Default for Ending {
     fn default() -> Ending {
         Ending {
-            started: SystemTime::now(),
+            started: UNIX_EPOCH + wall_now(),
             measured: Duration::ZERO,
             up_at_first: 0,
             last_refusal: String::new(),

@@ -26,6 +26,22 @@ pub(super) fn upstream(text: &str) -> Result<Vec<Address>, ProxyError> {
     Ok(all)
 }
 
+/// A proxy that connects to itself would do so without end.
+pub(super) fn check_apart(listen: &Address, upstream: &[Address]) -> Result<(), ProxyError> {
+    let same = |other: &Address| match (listen.as_inet(), other.as_inet()) {
+        (Some(own), Some(other)) => {
+            let everywhere =
+                own.ip().is_unspecified() && (other.ip().is_loopback() || other.ip().is_unspecified());
+            own.port() == other.port() && (own.ip() == other.ip() || everywhere)
+        }
+        _ => listen == other,
+    };
+    match upstream.iter().find(|other| same(other)) {
+        Some(other) => Err(ProxyError::Invalid(format!("upstream {other} is the proxy itself"))),
+        None => Ok(()),
+    }
+}
+
 fn resolve(text: &str, host_missing: &str, field: &str) -> Result<Vec<Address>, ProxyError> {
     if text.is_empty() {
         return Err(ProxyError::Invalid(format!("missing required field: {field}")));

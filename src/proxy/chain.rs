@@ -243,6 +243,7 @@ impl Chain {
         let next = behind.first_mut().map_or(&mut self.out, |stage| &mut stage.queue);
         for _ in 0..STEPS_MAX {
             if cost_behind >= PROXY_HELD_BYTES_MAX {
+                toxin.held_up(now);
                 return None;
             }
             match toxin.step(queue, now) {

@@ -35,6 +35,8 @@
 mod address;
 mod attributes;
 mod chain;
+#[cfg(test)]
+mod chain_tests;
 mod control;
 mod error;
 mod flow;

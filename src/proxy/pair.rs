@@ -337,31 +337,28 @@ impl Pairs {
         Some(Over { proxy, proxy_number, unreachable, received_bytes })
     }
 
-    /// Ends both ends, and what is on the way between them.
+    /// Ends both ends, and what is on the way between them. Whoever loses bytes by that sees a reset: it must not look as
+    /// if all had been said.
     fn end(&mut self, io: &mut Io, handle: Handle, ending: Ending) {
         let Some(pair) = self.pairs.get_mut(handle) else { return };
         pair.ended = true;
-        for flow in &mut pair.flows {
+        for way in Direction::ALL {
+            let receiver = pair.receiver(way);
+            let flow = pair.flow(way);
+            let loses = flow.chain.bytes() > 0;
             flow.stop(io);
             flow.charge(&mut self.held);
-        }
-        for conn in pair.senders.into_iter().flatten() {
-            let _already = if ending == Ending::Reset { io.abort(conn) } else { io.close(conn) };
+            if let Some(conn) = receiver {
+                let _already = if loses || ending == Ending::Reset { io.abort(conn) } else { io.close(conn) };
+            }
         }
         self.settle(io, handle, Direction::Upstream);
         self.settle(io, handle, Direction::Downstream);
     }
 
-    /// Ends every connection of a proxy: in good order where nothing is lost by it.
+    /// Ends every connection of a proxy.
     pub(super) fn close_all(&mut self, io: &mut Io, proxy_number: u64) {
         for handle in self.of_proxy(proxy_number) {
-            let Some(pair) = self.pairs.get_mut(handle) else { continue };
-            for way in Direction::ALL {
-                let loses = pair.flow(way).chain.bytes() > 0;
-                if let Some(receiver) = pair.receiver(way).filter(|_| loses) {
-                    io.abort(receiver);
-                }
-            }
             self.end(io, handle, Ending::Close);
         }
     }

@@ -150,6 +150,7 @@ impl Proxies {
         }
         let upstream = address::upstream(&plan.upstream)?;
         let listen = address::listen(&plan.listen)?;
+        address::check_apart(&listen, &upstream)?;
         let owner = self.owner(io)?;
         let listener = if plan.enabled { Some(open(io, owner, listen)?) } else { None };
         self.numbers += 1;
@@ -190,6 +191,10 @@ impl Proxies {
         // The new listener stands before the old one falls: what cannot be listened on changes nothing.
         let opens = enabled && (elsewhere.is_some() || proxy.listener.is_none());
         let place = elsewhere.as_ref().map_or(&listen, |(address, _)| address).clone();
+        address::check_apart(
+            &place,
+            redirected.as_ref().map_or(&proxy.upstream, |(addresses, _)| addresses),
+        )?;
         let opened = if opens { Some(open(io, owner, place)?) } else { None };
         if let Some(before) = proxy.listener.take_if(|_| opens || !enabled) {
             io.close_listener(before);

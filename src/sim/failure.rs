@@ -37,8 +37,12 @@ pub fn seeds(usual: impl IntoIterator<Item = u64>) -> impl Iterator<Item = u64> 
 /// Says on standard error how a network came to where a test panicked, unless somebody asked for quiet.
 pub(super) fn tell(net: &Network) {
     if !super::shrink::is_quiet() {
-        eprintln!("{}", Failure(net));
+        eprintln!("{}", report(net));
     }
+}
+
+pub(super) fn report(net: &Network) -> String {
+    Failure(net).to_string()
 }
 
 struct Failure<'a>(&'a Network);

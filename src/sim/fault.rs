@@ -29,7 +29,8 @@ pub enum Fault {
     /// learns of it from a time-out of its own, from unanswered keep-alive probes, from TCP's user time-out when what it
     /// sent stays unacknowledged, or from the reset that the host answers with once it is back.
     PowerOff(Host),
-    /// The host runs its program from the beginning, its state gone. Does nothing to a host that runs.
+    /// The host runs its program from the beginning, its state gone. Does nothing to a host that runs. What can not
+    /// start, for want of descriptors, is tried again every second.
     Restart(Host),
     /// The host's processes stand still for that long, as under a debugger, in a virtual machine that is moved, or on a
     /// machine that swaps. Its clock runs on, and its kernel goes on to take in what it has buffers for. A longer pause

@@ -8,6 +8,9 @@ use crate::time::Instant;
 use rustix::io::Errno;
 use std::time::Duration;
 
+/// How long whoever looks after a host waits until it tries once more to start what did not start.
+const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// What is to happen at a time of its own.
 #[derive(Debug)]
 pub(super) enum Planned {
@@ -15,6 +18,8 @@ pub(super) enum Planned {
     Undo(Undo),
     /// The end of a pause.
     Resume(Host),
+    /// A start that failed is tried again.
+    StartAgain(Host),
 }
 
 /// How a fault is put right again.
@@ -83,7 +88,8 @@ impl Network {
                     self.shared.lock().free_core(core);
                 }
             }
-            None => {}
+            Some(Planned::StartAgain(host)) if self.entry(host).starting => self.restart(host),
+            Some(Planned::StartAgain(_)) | None => {}
         }
     }
 
@@ -100,7 +106,7 @@ impl Network {
     /// Has `fault` happen now.
     ///
     /// # Panics
-    /// If it names a host that there is not, or if a host does not start again.
+    /// If it names a host that there is not.
     pub fn inflict(&mut self, fault: Fault) {
         for host in fault.hosts() {
             let _exists = self.entry(host);
@@ -209,10 +215,14 @@ impl Network {
 
     fn restart(&mut self, host: Host) {
         self.shared.lock().power_on(host.0);
-        if !self.is_running(host)
-            && let Err(error) = self.boot(host)
-        {
-            panic!("{} does not start again: {error}", self.name(host));
+        if self.is_running(host) {
+            return;
+        }
+        // It started once: what keeps it from it now is a fault too, as a rule a want of descriptors.
+        let failed = self.boot(host).is_err();
+        self.entry_mut(host).starting = failed;
+        if failed {
+            self.plan(self.now() + START_AGAIN_AFTER, Planned::StartAgain(host));
         }
     }
 

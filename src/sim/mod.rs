@@ -7,6 +7,8 @@ mod fault;
 mod inflict;
 mod network;
 mod shrink;
+#[cfg(feature = "tls")]
+pub mod tls;
 
 pub use crate::net::sim::{Latency, Link};
 pub use chaos::{Chaos, FaultKind};

@@ -77,6 +77,8 @@ pub(super) struct HostEntry {
     pub(super) clock_ahead: i64,
     /// Slower than usual.
     pub(super) turn_time: Option<Duration>,
+    /// It could not start, and is to try again.
+    pub(super) starting: bool,
     /// It stands still until then.
     pub(super) paused_until: Instant,
 }
@@ -141,6 +143,7 @@ impl Network {
             metrics: None,
             clock_ahead: 0,
             turn_time: None,
+            starting: false,
             paused_until: Instant::ZERO,
         });
         Host(number)
@@ -268,7 +271,7 @@ impl Network {
     /// Takes the host's reactors away, and with them all that they have open.
     pub(super) fn end_cores(&mut self, host: Host) {
         let entry = self.entry_mut(host);
-        entry.everyone = None;
+        (entry.everyone, entry.starting) = (None, false);
         entry.paused_until = Instant::ZERO;
         for core in std::mem::take(&mut entry.cores) {
             self.cores[core as usize] = None;
@@ -381,6 +384,13 @@ impl Network {
         let lines = state.recording().into_iter().flat_map(|recording| recording.lines());
         let name = |host: u32| self.hosts[host as usize].name.as_str();
         lines.map(|line| line.print(self.began.as_nanos(), name)).collect()
+    }
+
+    /// What a failing run prints: seed, commit, how far it came, its hosts, the faults so far as Rust to paste, and the
+    /// last of what was recorded.
+    #[must_use]
+    pub fn report(&self) -> String {
+        failure::report(self)
     }
 
     /// Events of the simulation so far: packets that arrived, timers, turns.

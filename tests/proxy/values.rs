@@ -130,6 +130,9 @@ fn plans_are_checked_before_anything_is_done() {
         Plan { upstream: String::new(), ..good.clone() },
         Plan { upstream: "127.0.0.1:0".into(), ..good.clone() },
         Plan { upstream: "host.invalid:1".into(), ..good.clone() },
+        Plan { listen: "127.0.0.1:9".into(), ..good.clone() },
+        Plan { listen: ":9".into(), ..good.clone() },
+        Plan { listen: "unix:/same".into(), upstream: "unix:/same".into(), ..good.clone() },
     ];
     for plan in refused {
         let outcome = proxies.create(io, plan.clone()).map(drop);

@@ -1,1 +1,12 @@
-//! The user's side of the simulated network: faults one by one over production reactors.
+//! The simulated network as its users see it: every fault by itself over production reactors, chaos, what a failing run
+//! says, shrinking, and that the same seed is the same run.
+
+#[cfg(feature = "tls")]
+mod certificates;
+mod determinism;
+mod failing;
+mod hosts;
+mod links;
+mod rig;
+#[rustfmt::skip]
+mod shrunk;

@@ -17,7 +17,8 @@ pub fn check_clocks(source: &Source, allowed: &[&str], wall_time_given: &[&str])
         let of_std = |item: &str| name.starts_with(&["std", "time", item]);
         let wall_time = name.segments.iter().any(|segment| segment == "SystemTime") || of_std("UNIX_EPOCH");
         let whole_module = name.segments == ["std", "time"] || of_std("self") || of_std("*");
-        let asks = name.ends_with(&["Instant", "now"]) || name.ends_with(&["SystemTime", "now"]);
+        let clocks = ["Instant", "SystemTime", "UnixTime"];
+        let asks = clocks.into_iter().any(|clock| name.ends_with(&[clock, "now"]));
         let asks_the_kernel = name.ends_with(&["clock_gettime"]);
         let names_a_clock =
             of_std("Instant") || whole_module || wall_time && !source.is_under(wall_time_given);
@@ -154,6 +155,7 @@ mod tests {
         assert_eq!(found("fn f() { let t = x.unwrap_or_else(Instant::now); }"), [1]);
         assert_eq!(found("fn f() { assert!(std::time::Instant::now() > t) }"), [1]);
         assert_eq!(found("fn f() { rustix::time::clock_gettime(m) }"), [1]);
+        assert_eq!(found("fn f() { verify(chain, UnixTime::now()) }"), [1]);
         assert_eq!(found("fn f() { let t = start\n.elapsed(); }"), [2]);
         assert_eq!(found("use std::time::Duration; use crate::time::Instant; // std::time::Instant"), []);
         assert_eq!(

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use windlass::{Conn, Event, Handler, Io, Stream};
+use windlass::{Conn, Event, Handler, Io, Stream, Turn};
 
 const CONNECTIONS: usize = 32;
 
@@ -89,7 +89,8 @@ fn what_takes_a_slot_and_a_descriptor_within_one_batch_hears_nothing_meant_for_t
         for (conn, peer) in &mut all.peers {
             peer.write_all(&all.words[conn].to_le_bytes()).unwrap();
         }
-        rig.settle(&mut all);
+        // Unix sockets deliver at once: what a turn does not find does not come.
+        while rig.turn(&mut all) != Turn::default() {}
         assert_eq!(rig.reactor.io().connections(), CONNECTIONS);
     }
     assert_eq!((all.slots_reused, all.descriptors_reused), (all.replaced, all.replaced));

@@ -53,6 +53,8 @@ pub(crate) struct Channel {
     paths: [u32; 2],
     /// The listener whose queue it goes through.
     listener: Option<Handle>,
+    /// When each side last sent its part of the handshake: the first measure of the round trip.
+    spoke_at: [Instant; 2],
     /// The other host has taken the request in.
     answered: bool,
     /// It has been in the listener's queue.
@@ -176,17 +178,18 @@ impl State {
         let now = self.now;
         let there = target.unwrap_or(host);
         let paths = [self.topology.path(host, there, false), self.topology.path(there, host, true)];
-        let flow = &self.settings.flow;
         let ends = [
             End { held: true, ..End::new(host, local, options, now) },
             End::new(there, to.clone(), &SocketOptions::default(), now),
         ];
-        let flows = [Flow::new(flow), Flow::new(flow)];
+        let flows =
+            [self.flow(ends[0].buffers, ends[1].buffers), self.flow(ends[1].buffers, ends[0].buffers)];
         let channel = self.channels.insert(Channel {
             ends,
             flows,
             paths,
             listener: None,
+            spoke_at: [now; 2],
             answered: false,
             queued: false,
         });
@@ -201,7 +204,8 @@ impl State {
 
     /// Sends a connection request, which a router answers that knows no way to the other host.
     fn ask(&mut self, channel: Handle) {
-        let Some(c) = self.channels.get(channel) else { return };
+        let Some(c) = self.channels.get_mut(channel) else { return };
+        c.spoke_at[0] = self.now;
         if self.topology.has_no_route(c.ends[0].host, c.ends[1].host) {
             let told_after = self.topology.paths[c.paths[0] as usize].latency();
             self.queue.insert(self.now + told_after, Happening::Refused(channel, Errno::HOSTUNREACH));
@@ -260,17 +264,18 @@ impl State {
     }
 
     /// A flow between two ends, made as the sender's and the receiver's options want it.
-    fn flow(&self, sender: Buffers, receiver: Buffers) -> Flow {
+    fn flow(&mut self, sender: Buffers, receiver: Buffers) -> Flow {
+        let seed = self.random.u64(..);
         let usual = &self.settings.flow;
         if (sender.send_bytes, receiver.receive_bytes, sender.user_timeout) == (None, None, None) {
-            return Flow::new(usual);
+            return Flow::new(usual, seed);
         }
         let mut settings = FlowSettings::clone(usual);
         settings.send_buffer_bytes = sender.send_bytes.unwrap_or(settings.send_buffer_bytes).max(2304);
         settings.receive_buffer_bytes =
             receiver.receive_bytes.unwrap_or(settings.receive_buffer_bytes).max(1152);
         settings.user_timeout = sender.user_timeout.or(settings.user_timeout);
-        Flow::new(&Arc::new(settings))
+        Flow::new(&Arc::new(settings), seed)
     }
 
     /// Puts a packet without data on the way from that end; `then` happens where it arrives. Answers whether it does.
@@ -289,11 +294,13 @@ impl State {
 
     /// The request has arrived.
     pub(super) fn syn(&mut self, channel: Handle) {
-        let Some(c) = self.channels.get(channel) else { return };
+        let now = self.now;
+        let Some(c) = self.channels.get_mut(channel) else { return };
         let there = c.ends[1].host;
         if !self.hosts[there as usize].up {
             return;
         }
+        c.spoke_at[1] = now;
         if c.answered {
             self.send_bare(channel, Side::Acceptor, Happening::SynAck(channel));
             return;
@@ -349,6 +356,7 @@ impl State {
         if !c.ends[0].connected {
             c.ends[0].connected = true;
             c.ends[0].heard_at = now;
+            c.flows[0].measured(now.since(c.spoke_at[0]));
             self.tell(channel, Side::Dialler);
             self.begin_probing(channel, Side::Dialler);
         }
@@ -374,6 +382,7 @@ impl State {
         c.queued = true;
         c.ends[1].connected = true;
         c.ends[1].heard_at = now;
+        c.flows[1].measured(now.since(c.spoke_at[1]));
         let listener = c.listener;
         match listener.filter(|listener| self.listeners.get(*listener).is_some()) {
             Some(listener) => self.enqueue(listener, channel),
@@ -483,7 +492,7 @@ impl State {
         if step.is_arrival() {
             if !self.hosts[receiver.host as usize].up {
                 let mut steps = std::mem::take(&mut self.steps);
-                c.flows[side as usize].unanswered(&mut steps);
+                c.flows[side as usize].discard(step, &mut steps);
                 return self.put_in(channel, side, steps);
             }
             if receiver.dead {

@@ -56,12 +56,12 @@ pub struct Refusal {
     pub status: Status,
     pub sentence: String,
     /// With 405: the methods that would be allowed.
-    pub allowed: &'static str,
+    pub allowed: String,
 }
 
 impl Refusal {
     pub fn new(status: Status, sentence: impl Into<String>) -> Refusal {
-        Refusal { status, sentence: sentence.into(), allowed: "" }
+        Refusal { status, sentence: sentence.into(), allowed: String::new() }
     }
 }
 
@@ -78,25 +78,25 @@ struct Told<'a> {
 pub struct Response {
     pub status: Status,
     content_type: &'static str,
-    allowed: &'static str,
+    allowed: String,
     body: Vec<u8>,
 }
 
 impl Response {
     /// Done, and there is nothing to tell.
     pub const fn empty() -> Response {
-        Response { status: Status::NoContent, content_type: "", allowed: "", body: Vec::new() }
+        Response { status: Status::NoContent, content_type: "", allowed: String::new(), body: Vec::new() }
     }
 
     /// Something as JSON.
     pub fn json(status: Status, value: &impl Serialize) -> Response {
         let content_type = "application/json";
         match serde_json::to_vec(value) {
-            Ok(body) => Response { status, content_type, allowed: "", body },
+            Ok(body) => Response { status, content_type, allowed: String::new(), body },
             Err(error) => Response {
                 status: Status::InternalServerError,
                 content_type: "text/plain; charset=utf-8",
-                allowed: "",
+                allowed: String::new(),
                 body: format!("the answer cannot be written as JSON: {error}\n").into_bytes(),
             },
         }
@@ -104,7 +104,7 @@ impl Response {
 
     /// A text of this type.
     pub fn text(content_type: &'static str, body: String) -> Response {
-        Response { status: Status::Ok, content_type, allowed: "", body: body.into_bytes() }
+        Response { status: Status::Ok, content_type, allowed: String::new(), body: body.into_bytes() }
     }
 
     /// The bytes of the answer, for a client of this manner.
@@ -140,7 +140,7 @@ impl From<&Refusal> for Response {
     fn from(refusal: &Refusal) -> Response {
         let (error, status) = (refusal.sentence.as_str(), refusal.status);
         let told = Told { error, title: error, status: status.code() };
-        Response { allowed: refusal.allowed, ..Response::json(status, &told) }
+        Response { allowed: refusal.allowed.clone(), ..Response::json(status, &told) }
     }
 }
 
@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_refusal_is_json_under_both_names_that_clients_know() {
-        let refusal = Refusal { allowed: "GET", ..Refusal::new(Status::MethodNotAllowed, "say \"GET\"") };
+        let refusal =
+            Refusal { allowed: "GET".into(), ..Refusal::new(Status::MethodNotAllowed, "say \"GET\"") };
         let text = written(&Response::from(&refusal), KEPT);
         assert!(text.contains("\r\nAllow: GET\r\n"), "{text}");
         assert!(text.ends_with(r#"{"error":"say \"GET\"","title":"say \"GET\"","status":405}"#), "{text}");

@@ -26,51 +26,33 @@ pub enum Endpoint {
 pub fn route(method: &str, path: &str) -> Result<Endpoint, Refusal> {
     let names = path.strip_prefix('/').unwrap_or(path).split('/').map(decode);
     let names = names.collect::<Option<Vec<String>>>();
-    let mut names = names.ok_or_else(|| {
+    let names = names.ok_or_else(|| {
         let sentence = format!("the path {path:?} has a % that two digits do not follow, or is not UTF-8");
         Refusal::new(Status::BadRequest, sentence)
     })?;
-    let toxic = if names.len() == 4 { names.pop().unwrap_or_default() } else { String::new() };
     let place: Vec<&str> = names.iter().map(String::as_str).collect();
-    let allowed = match (place.as_slice(), toxic.is_empty()) {
-        (["proxies"], true) => match method {
-            "GET" => return Ok(Endpoint::ListProxies),
-            "POST" => return Ok(Endpoint::CreateProxy),
-            _ => "GET, POST",
-        },
-        (["populate"], true) => match method {
-            "POST" => return Ok(Endpoint::Populate),
-            _ => "POST",
-        },
-        (["reset"], true) => match method {
-            "POST" => return Ok(Endpoint::Reset),
-            _ => "POST",
-        },
-        (["version"], true) => match method {
-            "GET" => return Ok(Endpoint::Version),
-            _ => "GET",
-        },
-        (["metrics"], true) => match method {
-            "GET" => return Ok(Endpoint::Metrics),
-            _ => "GET",
-        },
-        (["proxies", name], true) if !name.is_empty() => match method {
-            "GET" => return Ok(Endpoint::ShowProxy((*name).to_owned())),
-            "POST" | "PATCH" => return Ok(Endpoint::UpdateProxy((*name).to_owned())),
-            "DELETE" => return Ok(Endpoint::DeleteProxy((*name).to_owned())),
-            _ => "GET, POST, PATCH, DELETE",
-        },
-        (["proxies", name, "toxics"], true) if !name.is_empty() => match method {
-            "GET" => return Ok(Endpoint::ListToxics((*name).to_owned())),
-            "POST" => return Ok(Endpoint::CreateToxic((*name).to_owned())),
-            _ => "GET, POST",
-        },
-        (["proxies", name, "toxics"], false) if !name.is_empty() => match method {
-            "GET" => return Ok(Endpoint::ShowToxic((*name).to_owned(), toxic)),
-            "POST" | "PATCH" => return Ok(Endpoint::UpdateToxic((*name).to_owned(), toxic)),
-            "DELETE" => return Ok(Endpoint::DeleteToxic((*name).to_owned(), toxic)),
-            _ => "GET, POST, PATCH, DELETE",
-        },
+    let one = |name: &str| name.to_owned();
+    let choices = match *place {
+        ["proxies"] => vec![("GET", Endpoint::ListProxies), ("POST", Endpoint::CreateProxy)],
+        ["populate"] => vec![("POST", Endpoint::Populate)],
+        ["reset"] => vec![("POST", Endpoint::Reset)],
+        ["version"] => vec![("GET", Endpoint::Version)],
+        ["metrics"] => vec![("GET", Endpoint::Metrics)],
+        ["proxies", name] if !name.is_empty() => vec![
+            ("GET", Endpoint::ShowProxy(one(name))),
+            ("POST", Endpoint::UpdateProxy(one(name))),
+            ("PATCH", Endpoint::UpdateProxy(one(name))),
+            ("DELETE", Endpoint::DeleteProxy(one(name))),
+        ],
+        ["proxies", name, "toxics"] if !name.is_empty() => {
+            vec![("GET", Endpoint::ListToxics(one(name))), ("POST", Endpoint::CreateToxic(one(name)))]
+        }
+        ["proxies", name, "toxics", toxic] if !name.is_empty() && !toxic.is_empty() => vec![
+            ("GET", Endpoint::ShowToxic(one(name), one(toxic))),
+            ("POST", Endpoint::UpdateToxic(one(name), one(toxic))),
+            ("PATCH", Endpoint::UpdateToxic(one(name), one(toxic))),
+            ("DELETE", Endpoint::DeleteToxic(one(name), one(toxic))),
+        ],
         _ => {
             let sentence = format!(
                 "there is nothing at {path:?}: try /proxies, /proxies/NAME, /proxies/NAME/toxics, \
@@ -79,8 +61,13 @@ pub fn route(method: &str, path: &str) -> Result<Endpoint, Refusal> {
             return Err(Refusal::new(Status::NotFound, sentence));
         }
     };
-    let sentence = format!("{method} is not for {path:?}, which takes {allowed}");
-    Err(Refusal { allowed, ..Refusal::new(Status::MethodNotAllowed, sentence) })
+    let allowed: Vec<&str> = choices.iter().map(|(allowed, _)| *allowed).collect();
+    let allowed = allowed.join(", ");
+    let chosen = choices.into_iter().find(|(allowed, _)| *allowed == method);
+    chosen.map(|(_, endpoint)| endpoint).ok_or_else(|| {
+        let sentence = format!("{method} is not for {path:?}, which takes {allowed}");
+        Refusal { allowed, ..Refusal::new(Status::MethodNotAllowed, sentence) }
+    })
 }
 
 /// One part of a path without its percent-encoding; `None` if that is broken or what it encodes is not UTF-8.
@@ -137,7 +124,10 @@ mod tests {
                     Ok(_) => assert!(is_allowed, "{method} {path}"),
                     Err(refusal) => {
                         assert!(!is_allowed, "{method} {path}");
-                        assert_eq!((refusal.status, refusal.allowed), (Status::MethodNotAllowed, allowed));
+                        assert_eq!(
+                            (refusal.status, refusal.allowed.as_str()),
+                            (Status::MethodNotAllowed, allowed)
+                        );
                     }
                 }
             }

@@ -36,6 +36,13 @@ impl Bandwidth {
         *self = Bandwidth { free_at, ..Bandwidth::new(rate_kb_per_s) };
     }
 
+    /// The time in which nothing could leave does not count: it must not be made up for by a burst.
+    pub(super) fn held_up(&mut self, now: Instant) {
+        if now > self.free_at {
+            (self.free_at, self.carry) = (now, 0);
+        }
+    }
+
     pub(super) fn step(&mut self, queue: &mut Queue, now: Instant) -> Step {
         let Some(front) = queue.front() else { return Step::Rest };
         if self.bytes_per_s == 0 {

@@ -98,6 +98,13 @@ impl Toxin {
         }
     }
 
+    /// Nothing could leave until now, because what is behind it holds as much as it may.
+    pub(super) fn held_up(&mut self, now: Instant) {
+        if let Toxin::Bandwidth(toxin) = self {
+            toxin.held_up(now);
+        }
+    }
+
     /// What becomes of the front of `queue` at `now`.
     pub(super) fn step(&mut self, queue: &mut Queue, now: Instant) -> Step {
         match self {

@@ -4,7 +4,7 @@ use super::super::client::ClientTlsBuilder;
 use super::super::sessions::Sessions;
 use super::sessions::{Origin, Store};
 use super::verify::Verifier;
-use super::{client_provider, pem, restore, versions};
+use super::{client_provider, pem, restore, versions, wall};
 use crate::error::Error;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -28,7 +28,7 @@ impl ClientSide {
         let provider = client_provider();
         let verifier = verifier(builder, &provider)?;
         let mut shown = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-        let config = ClientConfig::builder_with_provider(provider.clone())
+        let config = ClientConfig::builder_with_details(provider.clone(), wall::clock())
             .with_protocol_versions(versions(builder.tls12))
             .map_err(|error| Error::Config(format!("no usable TLS version: {error}")))?
             .dangerous()
@@ -58,6 +58,10 @@ impl ClientSide {
     pub(super) fn foreign(config: &ClientConfig) -> ClientSide {
         let mut config = config.clone();
         config.enable_secret_extraction = true;
+        #[cfg(feature = "sim")]
+        {
+            config.time_provider = wall::unless_virtual(config.time_provider);
+        }
         ClientSide { config: Arc::new(config), sessions: None, identity: [0; 32] }
     }
 

@@ -17,6 +17,7 @@ mod sessions;
 mod tap;
 mod ticketer;
 mod verify;
+mod wall;
 
 pub(crate) use client::{ClientSide, session_store};
 pub(crate) use handshake::{Ended, Handshake};

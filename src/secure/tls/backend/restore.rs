@@ -9,7 +9,7 @@
 
 use super::handshake::{Asks, Machine, Sink};
 use super::sessions::{Arriving, Chain, Portable, now_s};
-use super::{provider, tap, versions};
+use super::{provider, tap, versions, wall};
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
@@ -126,7 +126,7 @@ fn server_for_the_moment(
     let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8.as_ref()));
     let signer = cryptography.key_provider.load_private_key(der.clone_key()).ok()?;
     let key = signer.public_key()?.into_owned();
-    let config = ServerConfig::builder_with_provider(Arc::new(cryptography));
+    let config = ServerConfig::builder_with_details(Arc::new(cryptography), wall::clock());
     let config = config.with_protocol_versions(versions(false)).ok()?.with_no_client_auth();
     let shown = Shown(Arc::new(CertifiedKey::new(chain.to_vec(), signer)));
     let mut config = config.with_cert_resolver(Arc::new(shown));

@@ -2,11 +2,11 @@
 
 use super::super::server::{ClientCertificates, ServerTlsBuilder};
 use super::resolver::{ByName, Noting};
-use super::{pem, provider, ticketer, versions};
+use super::{pem, provider, ticketer, versions, wall};
 use crate::error::Error;
 use crate::limits::TLS_EARLY_SESSIONS_MAX;
 use rustls::ServerConfig;
-use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::pki_types::CertificateDer;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     NoServerSessionStorage, ProducesTickets, ServerSessionMemoryCache, WebPkiClientVerifier,
@@ -57,7 +57,7 @@ impl ServerSide {
             None => Clients::Anonymous,
             Some(clients) => Clients::Certified { verifier: client_verifier(clients)? },
         };
-        let config = ServerConfig::builder_with_provider(provider.clone())
+        let config = ServerConfig::builder_with_details(provider.clone(), wall::clock())
             .with_protocol_versions(versions(builder.tls12))
             .map_err(|error| Error::Config(format!("no usable TLS version: {error}")))?;
         let config = match &clients {
@@ -82,6 +82,10 @@ impl ServerSide {
         let mut config = config.clone();
         config.cert_resolver = Arc::new(Noting(config.cert_resolver));
         config.enable_secret_extraction = true;
+        #[cfg(feature = "sim")]
+        {
+            config.time_provider = wall::unless_virtual(config.time_provider);
+        }
         ServerSide { config: Arc::new(config), clients: Clients::Foreign }
     }
 
@@ -105,7 +109,7 @@ impl ServerSide {
     ) -> Result<(), rustls::Error> {
         let Clients::Certified { verifier } = &self.clients else { return Ok(()) };
         match certificates.and_then(<[_]>::split_first) {
-            Some((own, chain)) => verifier.verify_client_cert(own, chain, UnixTime::now()).map(drop),
+            Some((own, chain)) => verifier.verify_client_cert(own, chain, wall::now()).map(drop),
             None if verifier.client_auth_mandatory() => Err(rustls::Error::NoCertificatesPresented),
             None => Ok(()),
         }

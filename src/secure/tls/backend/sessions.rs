@@ -1,8 +1,8 @@
 //! The sessions of a client, as rustls stores and takes them and as they are carried to another process.
 
-use super::{restore, tap};
+use super::{restore, tap, wall};
 use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CipherSuite, NamedGroup};
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -209,9 +209,9 @@ impl fmt::Debug for Store {
     }
 }
 
-/// Now, by the wall clock, as rustls reads it for certificates and tickets.
+/// Now, in the seconds that tickets count.
 pub(super) fn now_s() -> u64 {
-    UnixTime::now().as_secs()
+    wall::now().as_secs()
 }
 
 // ---- as bytes

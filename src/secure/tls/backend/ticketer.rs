@@ -4,47 +4,94 @@ use super::sessions::now_s;
 use crate::error::Error;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use aws_lc_rs::rand;
-use rustls::TicketRotator;
 use rustls::crypto::GetRandomFailed;
 use rustls::server::ProducesTickets;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// A key's name stands at the front of its tickets, so that one of another key is told apart without a try.
 const NAME_BYTES: usize = 16;
 
 /// Makes and reads tickets for one `lifetime_s`: a key is used for half of it and then kept for the other half.
 pub(super) fn rotating(lifetime_s: u32) -> Result<Arc<dyn ProducesTickets>, Error> {
-    let rotator = TicketRotator::new((lifetime_s / 2).max(1), || Ok(Box::new(Sealer::new()?)));
-    let rotator = rotator.map_err(|error| Error::Config(format!("no key for session tickets: {error}")))?;
-    Ok(Arc::new(Dated(rotator)))
+    let rotating = Rotating::new((lifetime_s / 2).max(1));
+    Ok(Arc::new(
+        rotating.map_err(|_| Error::Config("no key for session tickets: no randomness to be had".into()))?,
+    ))
 }
 
-/// Tickets with the time of their sealing in them. Keys rotate only when they are used, so that on a server that nobody
-/// visited for days the last key would still open its old tickets.
+/// Tickets under keys that take turns, with the time of their sealing in them: keys rotate only when they are used, so
+/// that on a server that nobody visited for days the last key would still open its old tickets.
+///
+/// rustls has a rotator too, but that one reads the machine's clock, which is not the time where time is virtual.
 #[derive(Debug)]
-struct Dated(TicketRotator);
+struct Rotating {
+    /// How long a key makes tickets. It reads them for as long again.
+    key_lifetime_s: u32,
+    keys: RwLock<Keys>,
+}
 
-impl Dated {
+#[derive(Debug)]
+struct Keys {
+    current: Sealer,
+    previous: Option<Sealer>,
+    /// Until when `current` makes tickets; none before its first use.
+    until_s: Option<u64>,
+}
+
+impl Keys {
+    fn are_due(&self, now_s: u64) -> bool {
+        self.until_s.is_none_or(|until_s| now_s > until_s)
+    }
+}
+
+impl Rotating {
+    fn new(key_lifetime_s: u32) -> Result<Rotating, GetRandomFailed> {
+        let keys = Keys { current: Sealer::new()?, previous: None, until_s: None };
+        Ok(Rotating { key_lifetime_s, keys: RwLock::new(keys) })
+    }
+
+    /// Lets `call` have the keys of the time `now_s`.
+    fn with_keys<T>(&self, now_s: u64, call: impl FnOnce(&Keys) -> Option<T>) -> Option<T> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        if !keys.are_due(now_s) {
+            return call(&keys);
+        }
+        drop(keys);
+        let next = Sealer::new().ok()?;
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        // Another core may have been faster.
+        if keys.are_due(now_s) {
+            if keys.until_s.is_some() {
+                keys.previous = Some(std::mem::replace(&mut keys.current, next));
+            }
+            keys.until_s = Some(now_s.saturating_add(u64::from(self.key_lifetime_s)));
+        }
+        call(&keys)
+    }
+
     fn encrypt_at(&self, plain: &[u8], now_s: u64) -> Option<Vec<u8>> {
         let dated = zeroize::Zeroizing::new([&now_s.to_be_bytes()[..], plain].concat());
-        self.0.encrypt(&dated)
+        self.with_keys(now_s, |keys| keys.current.encrypt(&dated))
     }
 
     fn decrypt_at(&self, ticket: &[u8], now_s: u64) -> Option<Vec<u8>> {
-        let dated = zeroize::Zeroizing::new(self.0.decrypt(ticket)?);
+        let dated = self.with_keys(now_s, |keys| {
+            keys.current.decrypt(ticket).or_else(|| keys.previous.as_ref()?.decrypt(ticket))
+        })?;
+        let dated = zeroize::Zeroizing::new(dated);
         let (sealed_at, plain) = dated.split_first_chunk()?;
         let age_s = now_s.saturating_sub(u64::from_be_bytes(*sealed_at));
         (age_s <= u64::from(self.lifetime())).then(|| plain.to_vec())
     }
 }
 
-impl ProducesTickets for Dated {
+impl ProducesTickets for Rotating {
     fn enabled(&self) -> bool {
         true
     }
 
     fn lifetime(&self) -> u32 {
-        self.0.lifetime()
+        self.key_lifetime_s.saturating_mul(2)
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
@@ -70,17 +117,6 @@ impl Sealer {
         rand::fill(&mut name).map_err(|_| GetRandomFailed)?;
         let key = UnboundKey::new(&AES_256_GCM, &*key).map_err(|_| GetRandomFailed)?;
         Ok(Sealer { key: LessSafeKey::new(key), name })
-    }
-}
-
-impl ProducesTickets for Sealer {
-    fn enabled(&self) -> bool {
-        true
-    }
-
-    /// The rotator answers this itself.
-    fn lifetime(&self) -> u32 {
-        0
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
@@ -139,10 +175,30 @@ mod tests {
 
     #[test]
     fn a_ticket_is_not_read_beyond_its_lifetime_also_where_its_key_was_kept() {
-        let ticketer = Dated(TicketRotator::new(3600, || Ok(Box::new(Sealer::new()?))).unwrap());
+        let ticketer = Rotating::new(3600).unwrap();
         let ticket = ticketer.encrypt_at(b"a session", 1_000).unwrap();
         assert_eq!(ticketer.decrypt_at(&ticket, 1_000 + 7200).as_deref(), Some(&b"a session"[..]));
         assert_eq!(ticketer.decrypt_at(&ticket, 1_001 + 7200), None);
+    }
+
+    #[test]
+    fn keys_take_turns_and_the_one_before_the_last_is_forgotten() {
+        let ticketer = Rotating::new(100).unwrap();
+        let key = || ticketer.keys.read().unwrap().current.name;
+        let first = ticketer.encrypt_at(b"a session", 1_000).unwrap();
+        assert_eq!(first[..NAME_BYTES], key());
+        assert_eq!(ticketer.encrypt_at(b"a session", 1_100).unwrap()[..NAME_BYTES], key());
+        let second = ticketer.encrypt_at(b"a session", 1_101).unwrap();
+        assert_ne!(first[..NAME_BYTES], second[..NAME_BYTES]);
+        assert!(
+            ticketer.decrypt_at(&first, 1_150).is_some() && ticketer.decrypt_at(&second, 1_150).is_some()
+        );
+        assert_eq!(ticketer.encrypt_at(b"a session", 500).unwrap()[..NAME_BYTES], key(), "a clock set back");
+        let third = ticketer.encrypt_at(b"a session", 1_202).unwrap();
+        assert!(ticketer.decrypt_at(&first, 1_150).is_none(), "its key is gone");
+        assert!(
+            ticketer.decrypt_at(&second, 1_250).is_some() && ticketer.decrypt_at(&third, 1_250).is_some()
+        );
     }
 
     #[test]

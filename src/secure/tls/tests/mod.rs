@@ -10,3 +10,5 @@ mod refusals;
 mod rig;
 mod servers;
 mod sessions;
+#[cfg(feature = "sim")]
+mod virtual_wall;
