@@ -206,7 +206,7 @@ fn a_clock_that_jumps_back_delays_what_is_due_and_breaks_nothing() {
     let mut pair = Pair::new(1);
     pair.net.run_for(100 * SECOND);
     let conn = pair.connected(Options::with(|o| o.timeouts.keep_alive = Some(40 * SECOND)));
-    pair.net.with(pair.client, |_: &mut Peer, io| drop(io.timer_after(SECOND, 1)));
+    pair.net.with(pair.client, |_: &mut Peer, io| io.timer_after(SECOND, 1));
     pair.net.inflict(Fault::ClockJump(pair.client, -60_000_000_000));
     pair.send(conn, b"before its own past");
     pair.net.run_for(10 * SECOND);

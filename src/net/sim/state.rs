@@ -123,6 +123,8 @@ pub(crate) enum Happening {
     Established(Handle),
     /// That part was lost and is sent again.
     EstablishAgain(Handle),
+    /// A host that answered a request has waited long enough for the last part of the handshake.
+    HalfOpen(Handle),
     /// The request is refused.
     Refused(Handle, Errno),
     /// A reset reaches that end.
@@ -283,6 +285,12 @@ impl State {
         self.hosts[host as usize].descriptors
     }
 
+    /// How likely reads and writes of new connections are cut short.
+    pub(crate) fn cut_short(&mut self, short_read: f64, short_write: f64) {
+        let flow = Arc::make_mut(&mut self.settings.flow);
+        (flow.short_read, flow.short_write) = (short_read, short_write);
+    }
+
     pub(crate) fn set_descriptors_max(&mut self, host: u32, max: usize) {
         self.hosts[host as usize].descriptors_max = max;
     }
@@ -397,6 +405,7 @@ impl State {
             }
             Happening::Established(channel) => self.established(channel),
             Happening::EstablishAgain(channel) => self.establish_again(channel),
+            Happening::HalfOpen(channel) => self.half_open(channel),
             Happening::Refused(channel, errno) => self.refused(channel, errno),
             Happening::Reset(channel, side) => {
                 self.note(now, channel.index(), 5);
