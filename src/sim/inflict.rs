@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long whoever looks after a host waits until it tries once more to start what did not start.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// The greatest error number that Linux may answer a system call with (`MAX_ERRNO`).
+const ERRNO_MAX: i32 = 4095;
+
 /// What is to happen at a time of its own.
 #[derive(Debug)]
 pub(super) enum Planned {
@@ -121,7 +124,7 @@ impl Network {
     /// Has `fault` happen now.
     ///
     /// # Panics
-    /// If it names a host that there is not, or a link whose numbers make no sense.
+    /// If it names a host that there is not, a link whose numbers make no sense, or what is no error number.
     pub fn inflict(&mut self, fault: Fault) {
         for host in fault.hosts() {
             let _exists = self.entry(host);
@@ -155,6 +158,8 @@ impl Network {
                 return Undo::Slow(host);
             }
             Fault::AcceptErrors(host, errnos) => {
+                let wrong = errnos.iter().find(|errno| !(1..=ERRNO_MAX).contains(*errno));
+                assert_eq!(wrong, None, "error numbers are from 1 to {ERRNO_MAX}");
                 let errnos = errnos.into_iter().map(Errno::from_raw_os_error);
                 self.shared.lock().fail_accepts(host.0, errnos);
                 return Undo::AcceptErrors(host);
@@ -263,8 +268,14 @@ impl Network {
     fn slow(&mut self, host: Host, turn_time: Option<Duration>) {
         let entry = self.entry_mut(host);
         entry.turn_time = turn_time;
+        let paused_until = entry.paused_until;
         for core in entry.cores.clone() {
-            self.shared.lock().set_turn_time(core, turn_time);
+            let mut state = self.shared.lock();
+            state.set_turn_time(core, turn_time);
+            if turn_time.is_none() && paused_until <= state.now() {
+                // The turn that was slow is over as well.
+                state.release_core(core);
+            }
         }
     }
 

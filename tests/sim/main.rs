@@ -7,6 +7,7 @@ mod determinism;
 mod failing;
 mod hosts;
 mod links;
+mod odd;
 mod rig;
 #[cfg(feature = "tls")]
 mod secured;

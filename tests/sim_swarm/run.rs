@@ -326,7 +326,9 @@ impl Run {
         }
         self.until(FORGOTTEN_WITHIN, |_| false);
         let left = self.net.open_connections();
-        self.truth.borrow_mut().check(left == 0, || format!("the world without programs knows {left} connections"));
+        self.truth
+            .borrow_mut()
+            .check(left == 0, || format!("the world without programs knows {left} connections"));
     }
 
     fn stuck(&self) -> String {
