@@ -77,10 +77,14 @@ pub struct HostTruth {
     /// Counts pauses, clock jumps and changes of its speed.
     pub epoch: u64,
     pub slow: bool,
+    /// It stands still until then, by the world's time.
+    pub paused_until: Duration,
     /// A graceful shutdown was asked for.
     pub stopping: bool,
     /// One of its cores stopped at once, and left everything as it was.
     pub stopped: bool,
+    /// It takes in only so many connections, and lets others wait.
+    pub limited: bool,
     /// Connections that its handlers know.
     pub live: usize,
 }
@@ -258,8 +262,6 @@ impl Oracle {
         if cause == Cause::PeerClosed && !self.mine(number, side).ended {
             self.ended(number, side);
         }
-        let mine = self.mine(number, side);
-        mine.lossy |= !mine.opened;
     }
 
     // ---- what the whole sees
@@ -273,6 +275,10 @@ impl Oracle {
                 end.moving && self.hosts.get(end.host).is_some_and(|host| host.stopped || host.stopping)
             };
             if [a, b].into_iter().any(|end| end.over.is_some() || end.gone || strayed(end)) {
+                return false;
+            }
+            let waits = |end: &End| !end.known && self.hosts.get(end.host).is_some_and(|host| host.limited);
+            if waits(b) {
                 return false;
             }
             let owed = |mine: &End, theirs: &End| mine.want == 0 && mine.received != theirs.sent;
