@@ -125,7 +125,6 @@ thread_local! {
 
 /// Sets the time since 1970 that [`wall_now`] tells on this thread; `None` gives it back to the machine's clock.
 #[cfg(feature = "sim")]
-#[allow(dead_code)] // The simulator's to call.
 pub(crate) fn set_virtual_wall(since_1970: Option<Duration>) {
     VIRTUAL_WALL.set(since_1970);
 }

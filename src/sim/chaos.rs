@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::network::{Host, Network};
 use crate::limits::SIM_CHAOS_FAULTS_MAX;
-use crate::net::sim::{Latency, Link};
+use crate::net::sim::Link;
 use fastrand::Rng;
 use std::time::Duration;
 
@@ -320,14 +320,12 @@ fn sides(hosts: &[Host], rng: &mut Rng) -> Option<(Vec<Host>, Vec<Host>)> {
 /// Somewhere between a good link and a very bad one.
 fn link(rng: &mut Rng) -> Link {
     let latency = Duration::from_micros(between(rng, 50.0, 300_000.0) as u64);
-    let mut link = Link::new(Latency::Fixed(latency));
-    link.jitter = latency.mul_f64(rounded(rng.f64()) / 2.0);
+    let mut link = Link::new(latency).jitter(micros(latency.mul_f64(rng.f64() / 2.0)));
     if rng.bool() {
-        link.bandwidth_bits_per_s = Some(between(rng, 100e3, 1e9) as u64);
-        link.queue_bytes = between(rng, 10e3, 1e6) as usize;
+        link = link.bandwidth(between(rng, 100e3, 1e9) as u64).queue(between(rng, 10e3, 1e6) as usize);
     }
     if rng.bool() {
-        link.loss = rounded(between(rng, 0.001, 0.1));
+        link = link.loss(rounded(between(rng, 0.001, 0.1)));
     }
     link
 }
@@ -340,6 +338,10 @@ fn between(rng: &mut Rng, least: f64, most: f64) -> f64 {
 /// Three digits: what one can read and write down.
 fn rounded(share: f64) -> f64 {
     (share * 1000.0).round() / 1000.0
+}
+
+fn micros(duration: Duration) -> Duration {
+    Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
 fn millis(duration: Duration) -> Duration {

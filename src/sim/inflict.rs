@@ -41,13 +41,21 @@ pub(super) enum Undo {
 
 impl Network {
     /// The link between all hosts of which nothing else is said. Default: [`Link::rack`].
+    ///
+    /// # Panics
+    /// If the numbers of the link make no sense: see [`Link::validate`].
+    #[track_caller]
     pub fn link(&mut self, link: Link) {
-        self.shared.lock().topology().set_default(link);
+        self.shared.lock().topology().set_default(sensible(link));
     }
 
     /// The link between each host of one set and each of another, both ways.
+    ///
+    /// # Panics
+    /// As [`Network::link`].
+    #[track_caller]
     pub fn link_between(&mut self, a: &[Host], b: &[Host], link: Link) {
-        let (a, b) = (hosts(a), hosts(b));
+        let (a, b, link) = (hosts(a), hosts(b), sensible(link));
         let mut state = self.shared.lock();
         state.topology().set_between(a.clone(), b.clone(), Some(link.clone()));
         state.topology().set_between(b, a, Some(link));
@@ -58,6 +66,13 @@ impl Network {
     #[must_use]
     pub fn latency(&self, from: Host, to: Host) -> Duration {
         self.shared.lock().topology().latency(from.0, to.0)
+    }
+
+    /// Cuts reads and writes short at places that are drawn: with these probabilities (0 to 1) what a segment brings
+    /// becomes readable in two portions, and a write takes less than there is room for, perhaps nothing; with all writes
+    /// short, the last byte is never taken. Holds for connections that are made from now on.
+    pub fn cut_short(&mut self, reads: f64, writes: f64) {
+        self.shared.lock().cut_short(reads, writes);
     }
 
     /// Has `fault` happen that long after the network was made, or next if that is past.
@@ -106,13 +121,13 @@ impl Network {
     /// Has `fault` happen now.
     ///
     /// # Panics
-    /// If it names a host that there is not.
+    /// If it names a host that there is not, or a link whose numbers make no sense.
     pub fn inflict(&mut self, fault: Fault) {
         for host in fault.hosts() {
             let _exists = self.entry(host);
         }
         self.shared.lock().note_fault(u32::try_from(self.inflicted.len()).unwrap_or(u32::MAX));
-        self.inflicted.push((self.elapsed(), fault.clone()));
+        self.inflicted.push((self.age(), fault.clone()));
         self.begin(fault);
     }
 
@@ -188,7 +203,7 @@ impl Network {
             Fault::ResetStorm(a, b, share) => state.reset_between(&numbers(&a), &numbers(&b), share),
             Fault::Relink(from, to, link) => {
                 let (from, to) = (hosts(&from), hosts(&to));
-                let before = state.topology().set_between(from.clone(), to.clone(), Some(link));
+                let before = state.topology().set_between(from.clone(), to.clone(), Some(sensible(link)));
                 return Undo::Relink(from, to, before);
             }
             // All others concern a host.
@@ -273,6 +288,14 @@ impl Network {
             }
         }
     }
+}
+
+#[track_caller]
+fn sensible(link: Link) -> Link {
+    if let Err(error) = link.validate() {
+        panic!("{error}");
+    }
+    link
 }
 
 fn numbers(hosts: &[Host]) -> Vec<u32> {

@@ -3,6 +3,7 @@
 use super::failure;
 use super::fault::Fault;
 use super::inflict::Planned;
+use super::wall::Wall;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::net::World;
@@ -246,6 +247,7 @@ impl Network {
         let Some(program) = entry.program.clone() else { return Ok(()) };
         let (shared, ahead, turn_time) = (self.shared.clone(), entry.clock_ahead, entry.turn_time);
         let numbers = RefCell::new(Vec::new());
+        let _wall = Wall::of(clock_of(shared.lock().now(), ahead), self.began);
         let hosted = program(&|_| {
             let port = Port::new(&shared, host.0, ahead);
             numbers.borrow_mut().push(port.core());
@@ -292,6 +294,10 @@ impl Network {
     /// Virtual time since the network was made.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
+        self.age()
+    }
+
+    pub(super) fn age(&self) -> Duration {
         self.now().since(self.began)
     }
 
@@ -350,6 +356,7 @@ impl Network {
 
     fn turn(&mut self, core: u32) {
         let Some(Running { reactor: Some(reactor), app }) = &mut self.cores[core as usize] else { return };
+        let _wall = Wall::of(reactor.io().clock(), self.began);
         // A simulated poller has nothing to fail with.
         let Ok(turned) = reactor.turn_simulated(&mut **app) else { return };
         let mut state = self.shared.lock();
@@ -453,6 +460,7 @@ impl Network {
         let reactor = running.reactor.as_mut().expect("its reactor was not stopped");
         let app = running.app.as_any_mut().downcast_mut().expect("its handler is of this type");
         self.shared.lock().set_clock(core);
+        let _wall = Wall::of(reactor.io().clock(), self.began);
         let answer = act(app, reactor.io());
         self.shared.lock().rouse_core(core);
         answer
@@ -472,6 +480,11 @@ impl Network {
     }
 }
 
+/// What a clock shows that is so many nanoseconds ahead.
+fn clock_of(now: Instant, ahead: i64) -> Instant {
+    Instant::from_nanos(now.as_nanos().saturating_add_signed(ahead))
+}
+
 impl Drop for Network {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -484,7 +497,7 @@ impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network")
             .field("seed", &self.seed)
-            .field("elapsed", &self.elapsed())
+            .field("elapsed", &self.age())
             .field("hosts", &self.hosts.len())
             .field("faults", &self.inflicted.len())
             .finish_non_exhaustive()

@@ -81,11 +81,14 @@ fn a_signal_ends_it_in_good_order_with_a_summary() {
         echoes(&proxy.address);
         let mut open = dial(&proxy.address);
         say(&mut open, b"still open");
+        let gone = proxy.create("gone", &upstream.address);
+        echoes(&gone);
+        assert_eq!(proxy.ask("DELETE", "/proxies/gone", "").status, 204);
         proxy.signal(name);
         assert_eq!(open.read(&mut [0; 16]).ok(), Some(0), "an end in good order");
         let (code, text) = proxy.wait();
         assert_eq!(code, Some(0), "{text}");
-        assert!(text.contains("\n2 connections; 26 bytes upstream, 26 bytes downstream\n"), "{text}");
+        assert!(text.contains("\n3 connections; 42 bytes upstream, 42 bytes downstream\n"), "{text}");
         assert!(text.contains("toxics applied: slicer to 2\n"), "{text}");
     }
 }
@@ -165,9 +168,9 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
 
 #[test]
 fn what_the_system_refuses_is_a_failure() {
-    let upstream = Upstream::start();
-    let address = upstream.address.as_str();
-    ended(&["proxy", "--upstream", address, "--listen", address]).expect(1).says("in use");
+    let (upstream, other) = (Upstream::start(), Upstream::start());
+    let address = other.address.as_str();
+    ended(&["proxy", "--upstream", &upstream.address, "--listen", address]).expect(1).says("in use");
     ended(&["proxy", "--control", address]).expect(1).says("in use");
 }
 

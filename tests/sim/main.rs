@@ -8,5 +8,7 @@ mod failing;
 mod hosts;
 mod links;
 mod rig;
+#[cfg(feature = "tls")]
+mod secured;
 #[rustfmt::skip]
 mod shrunk;

@@ -27,6 +27,11 @@ const NO_HOST_AFTER: Duration = Duration::from_secs(3);
 /// How long an end that was closed waits for the end of its peer (Linux `tcp_fin_timeout`).
 const ORPHANED_FOR: Duration = Duration::from_secs(60);
 
+/// A socket that asks for smaller buffers gets these (what Linux's `SOCK_MIN_SNDBUF` and `SOCK_MIN_RCVBUF` leave for
+/// data).
+const SEND_BUFFER_BYTES_MIN: u32 = 2304;
+const RECEIVE_BUFFER_BYTES_MIN: u32 = 1152;
+
 /// Which end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Side {
@@ -273,9 +278,10 @@ impl State {
             return Flow::new(usual, seed);
         }
         let mut settings = FlowSettings::clone(usual);
-        settings.send_buffer_bytes = sender.send_bytes.unwrap_or(settings.send_buffer_bytes).max(2304);
+        settings.send_buffer_bytes =
+            sender.send_bytes.unwrap_or(settings.send_buffer_bytes).max(SEND_BUFFER_BYTES_MIN);
         settings.receive_buffer_bytes =
-            receiver.receive_bytes.unwrap_or(settings.receive_buffer_bytes).max(1152);
+            receiver.receive_bytes.unwrap_or(settings.receive_buffer_bytes).max(RECEIVE_BUFFER_BYTES_MIN);
         settings.user_timeout = sender.user_timeout.or(settings.user_timeout);
         Flow::new(&Arc::new(settings), seed)
     }
@@ -440,10 +446,11 @@ impl State {
                 break;
             }
         }
+        // Even a write of nothing may have something to wait for: the end of a short one.
+        self.pump(channel, side);
         if taken == 0 && from.iter().any(|slice| !slice.is_empty()) {
             return Err(Errno::AGAIN);
         }
-        self.pump(channel, side);
         Ok(taken)
     }
 
@@ -504,13 +511,15 @@ impl State {
         let Some(c) = self.channels.get_mut(channel) else { return };
         let receiver = &mut c.ends[side.other() as usize];
         if step.is_arrival() {
-            if !self.hosts[receiver.host as usize].up {
+            let (is_up, is_dead) = (self.hosts[receiver.host as usize].up, receiver.dead);
+            if !is_up || is_dead {
+                // Nobody acknowledges it. A reset may get lost: then it is sent again, and so is the reset.
                 let mut steps = std::mem::take(&mut self.steps);
-                c.flows[side as usize].discard(step, &mut steps);
-                return self.put_in(channel, side, steps);
-            }
-            if receiver.dead {
-                self.reset_from(channel, side.other());
+                c.flows[side as usize].discard(now, step, &mut steps);
+                self.put_in(channel, side, steps);
+                if is_up {
+                    self.reset_from(channel, side.other());
+                }
                 return;
             }
             receiver.heard_at = now;

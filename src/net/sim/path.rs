@@ -133,11 +133,6 @@ impl Path {
         self.blocked = blocked;
     }
 
-    /// Whether it is blocked.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.blocked
-    }
-
     /// Holds what is sent from now on back until then; nothing is lost by it. An earlier time ends an earlier clog,
     /// but what that holds stays held, and so does what is behind it.
     pub(crate) fn clog_until(&mut self, until: Instant) {

@@ -285,6 +285,12 @@ impl State {
         self.hosts[host as usize].descriptors
     }
 
+    /// How likely reads and writes of new connections are cut short.
+    pub(crate) fn cut_short(&mut self, short_read: f64, short_write: f64) {
+        let flow = Arc::make_mut(&mut self.settings.flow);
+        (flow.short_read, flow.short_write) = (short_read, short_write);
+    }
+
     pub(crate) fn set_descriptors_max(&mut self, host: u32, max: usize) {
         self.hosts[host as usize].descriptors_max = max;
     }

@@ -129,7 +129,7 @@ const HEADINGS: &str =
 fn lossy_transfers_are_as_fast_as_the_formula_says() {
     println!("{HEADINGS}");
     let seeds = thorough(100, 12);
-    let round_trips_ms: &[u64] = thorough(&[10, 50, 100, 200, 600], &[10, 100, 600]);
+    let round_trips_ms = [10, 100, 600];
     let losses: &[(f64, u64)] = thorough(
         &[
             (0.001, 100_000_000),
@@ -141,7 +141,7 @@ fn lossy_transfers_are_as_fast_as_the_formula_says() {
         &[(0.01, 10_000_000), (0.02, 5_000_000), (0.05, 2_000_000)],
     );
     for &(loss, bytes) in losses {
-        for &round_trip_ms in round_trips_ms {
+        for round_trip_ms in round_trips_ms {
             let link = Link::new(Duration::from_micros(500 * round_trip_ms)).loss(loss);
             check_lossy("fixed", &link, bytes, seeds);
         }
@@ -152,7 +152,7 @@ fn lossy_transfers_are_as_fast_as_the_formula_says() {
 fn lossy_presets_are_as_fast_as_the_formula_says() {
     println!("{HEADINGS}");
     for (name, link) in Link::presets().into_iter().filter(|(_, link)| link.loss > 0.0) {
-        let bytes = (200.0 / link.loss * MSS) as u64;
+        let bytes = (100.0 / link.loss * MSS) as u64;
         check_lossy(name, &link, bytes, thorough(100, 10));
     }
 }
