@@ -96,8 +96,9 @@ impl Pair {
     /// A connection that works.
     pub fn connected(&mut self, options: Options) -> Conn {
         let conn = self.connect_with(options);
-        self.net
-            .expect_within(10 * SECOND, "it opens", |net| net.app::<Peer>(Host::nth(1)).opened.contains(&conn));
+        self.net.expect_within(10 * SECOND, "it opens", |net| {
+            net.app::<Peer>(Host::nth(1)).opened.contains(&conn)
+        });
         conn
     }
 
