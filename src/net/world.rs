@@ -3,10 +3,11 @@
 
 #[cfg(feature = "sim")]
 use super::sim;
-use crate::time::Clock;
 use mio::Token;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+#[cfg(feature = "sim")]
+use std::sync::{Arc, atomic::AtomicU64};
 use std::time::Duration;
 
 /// Where a reactor's sockets are.
@@ -74,11 +75,12 @@ pub(crate) enum Reserve {
 }
 
 impl World {
-    pub(crate) fn clock(&self) -> Clock {
+    /// Where virtual time stands, in nanoseconds; `None` where time is real.
+    #[cfg(feature = "sim")]
+    pub(crate) const fn virtual_nanos(&self) -> Option<&Arc<AtomicU64>> {
         match self {
-            World::Os => Clock::os(),
-            #[cfg(feature = "sim")]
-            World::Sim(port) => port.clock(),
+            World::Os => None,
+            World::Sim(port) => Some(port.nanos()),
         }
     }
 

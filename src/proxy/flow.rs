@@ -65,6 +65,9 @@ impl Flow {
         owner: Owner,
         tag: u64,
     ) -> Option<Ending> {
+        if self.over {
+            return None;
+        }
         let now = io.now();
         let mut left = DELIVERED_MAX;
         let mut ending = None;

@@ -189,7 +189,10 @@ impl Io {
             stop_within: u64::MAX.into(),
             abandoned: 0.into(),
         });
-        let clock = world.clock();
+        #[cfg(feature = "sim")]
+        let clock = world.virtual_nanos().map_or_else(Clock::os, Clock::simulated);
+        #[cfg(not(feature = "sim"))]
+        let clock = Clock::os();
         let now = clock.now();
         let io = Io {
             world,

@@ -6,7 +6,6 @@ use super::state::{Happening, Ready, Shared, State};
 use crate::collections::Handle;
 use crate::error::Address;
 use crate::net::{Bind, Reported, SocketOptions};
-use crate::time::Clock;
 use mio::Token;
 use rustix::io::Errno;
 use std::io::IoSlice;
@@ -56,8 +55,9 @@ impl Port {
         self.core
     }
 
-    pub(crate) fn clock(&self) -> Clock {
-        Clock::simulated(&self.clock)
+    /// What the core's reactor reads as the time.
+    pub(crate) const fn nanos(&self) -> &Arc<AtomicU64> {
+        &self.clock
     }
 
     pub(in crate::net) fn reserve_descriptor(&self) -> Option<Descriptor> {

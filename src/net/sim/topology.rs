@@ -1,6 +1,7 @@
 //! Which link is between which hosts, and what is wrong with it at the moment.
 
-use super::link::{Link, Path};
+use super::link::Link;
+use super::path::Path;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 
@@ -56,8 +57,8 @@ impl Topology {
     pub(super) fn new(seed: u64) -> Topology {
         Topology {
             seed,
-            default: Link::new(super::Latency::Fixed(std::time::Duration::from_micros(50))),
-            own: Link::new(super::Latency::Fixed(std::time::Duration::from_micros(10))),
+            default: Link::rack(),
+            own: Link::loopback(),
             rules: Vec::new(),
             blocks: BTreeMap::new(),
             paths: Vec::new(),
