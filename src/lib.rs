@@ -64,6 +64,7 @@
 //! - `load`: the benchmark behind `windlass bench`, as a library: see `load`.
 //! - `noise`: connections secured with the Noise protocol: see `noise`.
 //! - `proxy`: a proxy that injects faults between real programs: see `proxy`.
+//! - `sim`: a simulated network under the same reactor, to test protocols in: see `sim`.
 //! - `signals`: [`Cores`] end gracefully on SIGINT and SIGTERM.
 //! - `tls`: connections secured with TLS 1.3: see `tls`.
 //! - `tls12`: TLS 1.2 as well, for whoever asks for it.
@@ -117,6 +118,6 @@ pub use secure::tls;
 pub use secure::{NoiseSession, Session, TlsSession};
 
 /// The README's programs compile, given the features that they are about.
-#[cfg(all(doctest, feature = "noise", feature = "tls"))]
+#[cfg(all(doctest, feature = "noise", feature = "sim", feature = "tls"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -62,6 +62,8 @@ pub(crate) enum Style {
     Plain,
     /// Broad and pale, to lie beneath others that cover it when all is well.
     Broad,
+    /// Hairlines, of which there are very many.
+    Thin,
     /// Grey and dotted: too few samples. It has no entry in the legend.
     Weak,
 }
@@ -184,6 +186,7 @@ impl Line {
         let style = match self.style {
             Style::Marked | Style::Plain => "plain",
             Style::Broad => "broad",
+            Style::Thin => "thin",
             Style::Weak => "weak",
         };
         format!("line {style} s{}", self.series)
@@ -293,6 +296,15 @@ impl Cells {
             draw_path(out, &format!("h{shade}"), path);
         }
     }
+}
+
+/// The shade of a count: equal steps of its logarithm from 1 to the largest.
+pub(crate) fn shade(count: u64, most: u64) -> usize {
+    if most <= 1 {
+        return SHADES - 1;
+    }
+    let place = (count as f64).ln() / (most as f64).ln();
+    ((place * SHADES as f64) as usize).min(SHADES - 1)
 }
 
 /// The room that the words of levels take at the right of a panel.
@@ -446,4 +458,15 @@ fn draw_marks(out: &mut Markup, series: usize, shape: Shape, points: &[(f64, f64
     }
     let kind = if matches!(shape, Shape::Cross | Shape::Ring) { "open" } else { "mark" };
     draw_path(out, &format!("{kind} s{series}"), &path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shades_span_the_counts() {
+        assert_eq!((shade(1, 1_000), shade(1_000, 1_000), shade(1, 1)), (0, SHADES - 1, SHADES - 1));
+        assert!(shade(30, 1_000) > shade(3, 1_000));
+    }
 }

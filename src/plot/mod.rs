@@ -12,6 +12,7 @@ pub(crate) mod layers;
 pub(crate) mod markup;
 pub(crate) mod parts;
 pub(crate) mod scale;
+pub(crate) mod spectrum;
 #[cfg(test)]
 mod tests;
 pub(crate) mod units;

@@ -124,6 +124,7 @@ fn a_thousand_connections_at_once() {
     let figures = rig.until("all are over", |figures| figures.active == 0);
     assert_eq!(figures.accepted, CONNECTIONS as u64);
     assert_eq!(figures.received_bytes, [CONNECTIONS as u64 * 24; 2]);
+    assert_eq!(figures.sent_bytes, figures.received_bytes);
     assert_eq!(rig.proxy.metrics().snapshot(rig.now()).total.connections_active, 0);
 }
 

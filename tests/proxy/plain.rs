@@ -21,7 +21,7 @@ fn bytes_pass_both_ways_at_once() {
     });
     let figures = rig.figures();
     assert_eq!((figures.accepted, figures.active), (1, 1));
-    assert_eq!(figures.received_bytes, [BYTES as u64; 2]);
+    assert_eq!((figures.received_bytes, figures.sent_bytes), ([BYTES as u64; 2], [BYTES as u64; 2]));
     drop((client, served));
     let figures = rig.until("the end", |figures| figures.active == 0);
     assert_eq!((figures.received_bytes, figures.held_bytes), ([BYTES as u64; 2], 0));

@@ -4,7 +4,7 @@ use super::columns::Columns;
 use crate::load::record::Interval;
 use crate::plot::chart::{Axis, Chart, Hit, Unit};
 use crate::plot::figure::{Figure, Plot, Table};
-use crate::plot::layers::{Cells, Layer, SHADES};
+use crate::plot::layers::{Cells, Layer, shade};
 use crate::plot::scale::Scale;
 use crate::plot::units::{count, time, time_or_dash};
 
@@ -74,15 +74,6 @@ fn rows(interval: &Interval, scale: Scale) -> Vec<u64> {
     rows
 }
 
-/// The shade of a count: equal steps of its logarithm from 1 to the largest.
-fn shade(count: u64, most: u64) -> usize {
-    if most <= 1 {
-        return SHADES - 1;
-    }
-    let place = (count as f64).ln() / (most as f64).ln();
-    ((place * SHADES as f64) as usize).min(SHADES - 1)
-}
-
 fn tell(columns: &Columns, index: usize, interval: &Interval) -> String {
     let histogram = &interval.response.histogram;
     let when = columns.when(index);
@@ -118,12 +109,6 @@ mod tests {
     use super::*;
     use crate::metrics::HistogramSnapshot;
     use proptest::prelude::*;
-
-    #[test]
-    fn shades_span_the_counts() {
-        assert_eq!((shade(1, 1_000), shade(1_000, 1_000), shade(1, 1)), (0, SHADES - 1, SHADES - 1));
-        assert!(shade(30, 1_000) > shade(3, 1_000));
-    }
 
     proptest! {
         #[test]

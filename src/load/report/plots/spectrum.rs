@@ -6,15 +6,10 @@
 use crate::load::record::{Distribution, Run};
 use crate::plot::chart::{Axis, Chart, Hit, Unit};
 use crate::plot::figure::{Figure, Plot, Table};
-use crate::plot::layers::{Layer, Line, Style};
+use crate::plot::layers::Layer;
 use crate::plot::scale::Scale;
+use crate::plot::spectrum::{BEYOND_MIN, curve};
 use crate::plot::units::{nines, percentile_name, time, time_or_dash, utc};
-
-/// Points along a curve.
-const POINTS: usize = 220;
-
-/// Samples that have to lie beyond a point for it to mean something.
-const BEYOND_MIN: f64 = 10.0;
 
 const TITLE: &str = "Percentile spectrum";
 
@@ -32,7 +27,8 @@ pub(super) fn figure(run: &Run, baseline: Option<&Run>) -> Figure {
 
     let most = curves.iter().map(|(_, _, d)| d.histogram.count()).max().unwrap_or(1);
     let x = Axis::new("share of requests that took no longer (percentile)", Scale::nines(most), Unit::Nines);
-    let lines: Vec<_> = curves.iter().flat_map(|(name, series, d)| curve(name, *series, d)).collect();
+    let lines: Vec<_> =
+        curves.iter().flat_map(|(name, series, d)| curve(name, *series, &d.histogram, 1.0)).collect();
     let told = lines.iter().flat_map(|line| line.points.iter().filter_map(|(_, y)| *y));
     let bounds = run.slo.iter().filter_map(|slo| slo.bound_ns).map(|bound| bound as f64);
     let y = Axis::new("latency", Scale::log(told.chain(bounds)), Unit::Time);
@@ -59,28 +55,6 @@ pub(super) fn figure(run: &Run, baseline: Option<&Run>) -> Figure {
         views: vec![("", chart)],
         table: table(&curves, most),
     })
-}
-
-/// The curve, solid as far as samples support it and weak from there on to the maximum.
-fn curve(name: &str, series: usize, distribution: &Distribution) -> [Line; 2] {
-    let histogram = &distribution.histogram;
-    let samples = histogram.count() as f64;
-    let at = |one_in: f64| {
-        let value = histogram.percentile(1.0 - 1.0 / one_in).or(histogram.min());
-        (one_in, value.map(|value| value.max(1) as f64))
-    };
-    let step = samples.max(2.0).ln() / (POINTS - 1) as f64;
-    let all = || (0..POINTS).map(|index| (step * index as f64).exp()).filter(|one_in| *one_in < samples);
-    let strong_to = samples / BEYOND_MIN;
-    let mut strong: Vec<_> = all().filter(|one_in| *one_in < strong_to).map(at).collect();
-    let mut weak: Vec<_> = all().filter(|one_in| *one_in > strong_to).map(at).collect();
-    if strong_to >= 1.0 {
-        strong.push(at(strong_to));
-        weak.insert(0, at(strong_to));
-    }
-    weak.push((samples, histogram.max().map(|max| max.max(1) as f64)));
-    let line = |points, style| Line { name: name.to_owned(), series, points, style };
-    [line(strong, Style::Marked), line(weak, Style::Weak)]
 }
 
 fn hits(curves: &[(String, usize, &Distribution)], most: u64) -> Vec<Hit> {
