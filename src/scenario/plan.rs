@@ -14,8 +14,9 @@ use std::time::Duration;
 /// The most nodes of a scenario.
 pub const NODES_MAX: usize = 10_000;
 
-/// The most connections of a scenario. Each takes about 2 KiB at its two ends and between them.
-pub const CONNECTIONS_MAX: usize = 1_000_000;
+/// The most connections of a scenario. Each takes about 7 KB at its two ends and between them, once
+/// something was sent on it.
+pub const CONNECTIONS_MAX: usize = 600_000;
 
 /// The longest virtual time.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);

@@ -42,6 +42,7 @@ pub(super) fn record(plan: &Plan, played: &Played<'_, '_>) -> Record {
         heat: heat(board),
         topology: topology(played),
         faults: played.faults.iter().map(span).collect(),
+        real: None,
         wall: Wall {
             started_unix_ms: cost.started_unix_ms,
             wall_s,
@@ -194,10 +195,7 @@ fn courses(plan: &Plan, board: &Board, faults: &[super::talk::Planned], end: Dur
             made.push(rate("first bytes", "messages_per_s", &board.arrivals, 1.0));
         }
         Scenario::Transfer => made.push(rate("goodput", "bits_per_s", &board.received_bytes, 8.0)),
-        _ => {
-            made.push(rate("messages", "messages_per_s", &board.arrivals, 1.0));
-            made.push(rate("goodput", "bits_per_s", &board.received_bytes, 8.0));
-        }
+        _ => made.push(rate("messages", "messages_per_s", &board.arrivals, 1.0)),
     }
     if plan.scenario == Scenario::Churn {
         let column = end / QUORUM_COLUMNS as u32;

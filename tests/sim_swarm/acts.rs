@@ -242,8 +242,8 @@ impl Node {
             let mut truth = self.truth.borrow_mut();
             let end = truth.mine(mine.talk, mine.side);
             (end.kept, end.want) = (0, 0);
-            end.finished |= end.opened;
-            end.lossy |= !end.opened;
+            end.finished |= mine.opened;
+            end.lossy |= !mine.opened;
         }
         let talk = mine.talk;
         self.tell(io, || format!("{talk} closes: {accepted}"));

@@ -74,6 +74,8 @@ pub struct Mine {
     pub plain: bool,
     pub timeouts: Timeouts,
     pub half_close: bool,
+    /// In this reactor: one that was taken over opens once more.
+    pub opened: bool,
     pub born: Mark,
     /// When something last came.
     pub heard_at: Instant,
@@ -130,6 +132,10 @@ impl Node {
     ) -> Node {
         let mut random = Rng::with_seed(seed);
         let number = core.number();
+        if number == 0 {
+            // Also a host of which all cores had stopped is started again.
+            truth.borrow_mut().lost(plan.number);
+        }
         let shared = u16::from(random.bool()) * number as u16 * 10;
         let doors = ALL.map(|kind| Door { kind, port: kind.port() + shared, open: None });
         let mut node = Node {
@@ -246,6 +252,7 @@ impl Node {
             plain,
             timeouts,
             half_close,
+            opened: false,
             born: self.mark(io),
             heard_at: io.now(),
             total: None,
@@ -280,8 +287,10 @@ impl Node {
     }
 
     fn opened(&mut self, io: &mut Io, conn: Conn) {
-        let Some(mine) = self.live.get(&conn) else { return };
+        let Some(mine) = self.live.get_mut(&conn) else { return };
         let (talk, side) = (mine.talk, mine.side);
+        let first = !std::mem::replace(&mut mine.opened, true);
+        self.check(io, first, || format!("{talk} opened twice"));
         let moved = self.truth.borrow().talks[talk].ends[side].opened;
         if !moved {
             self.truth.borrow_mut().opened(talk, side);
@@ -346,12 +355,14 @@ impl Node {
         self.check_cause(io, &mine, reason);
         self.check_earliness(io, &mine, cause, reason.at());
         self.check_lateness(io, &mine, reason.at());
-        self.truth.borrow_mut().closed(mine.talk, mine.side, cause);
+        let mut truth = self.truth.borrow_mut();
+        // What waited for it to open is lost.
+        truth.mine(mine.talk, mine.side).lossy |= !mine.opened;
+        truth.closed(mine.talk, mine.side, cause);
     }
 
     fn check_cause(&self, io: &Io, mine: &Mine, reason: &CloseReason) {
-        let cause = reason.cause();
-        let opened = self.truth.borrow().talks[mine.talk].ends[mine.side].opened;
+        let (cause, opened) = (reason.cause(), mine.opened);
         let fits = match cause {
             Cause::Closed => mine.closing.is_some(),
             Cause::Aborted => mine.aborted,
@@ -392,7 +403,7 @@ impl Node {
 
     /// No connection outlives a deadline that can be told from outside.
     pub fn check_lateness(&self, io: &Io, mine: &Mine, at: Instant) {
-        let opened = self.truth.borrow().talks[mine.talk].ends[mine.side].opened;
+        let opened = mine.opened;
         let mut dues = Vec::new();
         if let Some((due, set)) = mine.total {
             dues.push(("its total deadline", due.max(set.at), set));
@@ -437,8 +448,9 @@ impl Node {
             truth.tally.letters += 1;
             let counts = truth.letters.entry((self.host, from, self.core)).or_default();
             counts.1 += 1;
-            let in_order = counts.1 == number && number <= counts.0;
-            truth.check(in_order, || format!("letter {number} from core {from} came out of order"));
+            let (sent, came) = *counts;
+            let in_order = came == number && number <= sent;
+            truth.check(in_order, || format!("letter {number} from core {from} is the {came}. of {sent} here"));
             drop(truth);
             if let Some(cargo) = cargo {
                 self.settle(io, cargo);

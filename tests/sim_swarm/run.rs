@@ -116,6 +116,9 @@ impl Run {
         let keys = Rc::new(Keys::new(pick(&mut random, &[None, Some(3), Some(50)])));
         let addresses: Rc<[Ipv4Addr]> = hosts.iter().map(|host| host.ip()).collect();
         let plans: Vec<Rc<HostPlan>> = plan.hosts.drain(..).map(Rc::new).collect();
+        for plan in &plans {
+            truth.borrow_mut().hosts[plan.number].limited = plan.config.admission.connections_max.is_some();
+        }
         let noted = net.inflicted().len();
         let mut run = Run { net, hosts, plan, plans, truth, noted, checks: 0 };
         for number in 0..run.hosts.len() {
@@ -184,12 +187,13 @@ impl Run {
 
     fn shut_down(&mut self, host: usize, within: Duration) {
         self.truth.borrow_mut().hosts[host].stopping = true;
-        let epoch = self.truth.borrow().hosts[host].epoch;
+        let before = self.truth.borrow().hosts[host];
+        let disturbed = before.slow || before.stopped || before.paused_until >= self.net.elapsed();
         self.net.shutdown(self.hosts[host], within);
         self.until(within + Duration::from_millis(40), |_| false);
         let truth = Rc::clone(&self.truth);
         let now = truth.borrow().hosts[host];
-        let ended = now.live == 0 || now.epoch != epoch || now.slow || !now.stopping;
+        let ended = now.live == 0 || now.epoch != before.epoch || disturbed || !now.stopping;
         truth.borrow_mut().check(ended, || format!("host {host} did not shut down: {now:?}"));
         self.net.inflict(Fault::Crash(self.hosts[host]));
         self.note_faults();
@@ -243,12 +247,17 @@ impl Run {
 
     fn note_faults(&mut self) {
         let mut truth = self.truth.borrow_mut();
-        for (_, fault) in &self.net.inflicted()[self.noted..] {
+        for (at, fault) in &self.net.inflicted()[self.noted..] {
             truth.tell(self.net.now(), 99, || format!("{fault:?}"));
             let number = |host: &Host| self.hosts.iter().position(|known| known == host).expect("ours");
             match fault {
                 Fault::Crash(host) | Fault::PowerOff(host) => truth.lost(number(host)),
-                Fault::Pause(host, _) | Fault::ClockJump(host, _) => truth.hosts[number(host)].epoch += 1,
+                Fault::Pause(host, length) => {
+                    let host = &mut truth.hosts[number(host)];
+                    host.epoch += 1;
+                    host.paused_until = host.paused_until.max(*at + *length);
+                }
+                Fault::ClockJump(host, _) => truth.hosts[number(host)].epoch += 1,
                 Fault::Slow(host, turn_time) => {
                     let host = &mut truth.hosts[number(host)];
                     host.epoch += 1;

@@ -27,6 +27,11 @@ const NO_HOST_AFTER: Duration = Duration::from_secs(3);
 /// How long an end that was closed waits for the end of its peer (Linux `tcp_fin_timeout`).
 const ORPHANED_FOR: Duration = Duration::from_secs(60);
 
+/// A socket that asks for smaller buffers gets these (what Linux's `SOCK_MIN_SNDBUF` and `SOCK_MIN_RCVBUF` leave for
+/// data).
+const SEND_BUFFER_BYTES_MIN: u32 = 2304;
+const RECEIVE_BUFFER_BYTES_MIN: u32 = 1152;
+
 /// Which end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Side {
@@ -273,9 +278,10 @@ impl State {
             return Flow::new(usual, seed);
         }
         let mut settings = FlowSettings::clone(usual);
-        settings.send_buffer_bytes = sender.send_bytes.unwrap_or(settings.send_buffer_bytes).max(2304);
+        settings.send_buffer_bytes =
+            sender.send_bytes.unwrap_or(settings.send_buffer_bytes).max(SEND_BUFFER_BYTES_MIN);
         settings.receive_buffer_bytes =
-            receiver.receive_bytes.unwrap_or(settings.receive_buffer_bytes).max(1152);
+            receiver.receive_bytes.unwrap_or(settings.receive_buffer_bytes).max(RECEIVE_BUFFER_BYTES_MIN);
         settings.user_timeout = sender.user_timeout.or(settings.user_timeout);
         Flow::new(&Arc::new(settings), seed)
     }

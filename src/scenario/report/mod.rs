@@ -150,9 +150,7 @@ fn summary(out: &mut Markup, record: &Record) {
 fn told(figure: &Number) -> String {
     match figure.unit.as_str() {
         "s" => time(figure.value * 1e9),
-        "bytes" => bytes(figure.value),
         "bits_per_s" => bits_per_s(figure.value),
-        "ratio" => ratio(figure.value),
         _ => count(figure.value as u64),
     }
 }
