@@ -267,3 +267,33 @@ fn addresses_mean_what_they_mean_on_a_host() {
     let refused = causes.iter().filter(|cause| **cause == Cause::Refused).count();
     assert!(refused >= 2, "the Unix socket is not there, nor is who listens on the loopback: {causes:?}");
 }
+
+/// A socket that was taken out of a reactor goes on in another one of its host, and nowhere else.
+#[test]
+fn a_released_socket_belongs_to_its_host() {
+    let mut pair = Pair::new(1);
+    let (conn, other) = (pair.connected(Options::default()), pair.net.host("other"));
+    pair.net.start(other, Cores::new(1), |_| Peer::default()).unwrap();
+    let stream = pair.net.with(pair.client, |_: &mut Peer, io| io.release(conn).unwrap().stream);
+    pair.net.run_for(SECOND);
+    let conn = pair.net.with(pair.client, |_: &mut Peer, io| io.adopt(stream).unwrap());
+    pair.send(conn, b"once more");
+    pair.net.run_for(SECOND);
+    assert_eq!(pair.seen_by_client().received, b"once more");
+
+    let stream = pair.net.with(pair.client, |_: &mut Peer, io| io.release(conn).unwrap().stream);
+    let outcome = pair.net.with(other, |_: &mut Peer, io| io.adopt(stream).map(drop));
+    assert!(outcome.is_err(), "a socket does not leave its host");
+    pair.net.run_for(SECOND);
+    assert_eq!(pair.seen_by_server().closed.len(), 1, "refused, it is closed");
+}
+
+/// A socket that outlives its network closes nothing that is there.
+#[test]
+fn a_socket_may_outlive_its_network() {
+    let mut pair = Pair::new(1);
+    let conn = pair.connected(Options::default());
+    let stream = pair.net.with(pair.client, |_: &mut Peer, io| io.release(conn).unwrap().stream);
+    drop(pair);
+    drop(stream);
+}
