@@ -87,7 +87,7 @@ impl Plan {
         let number = random.usize(..hosts.len());
         let host = hosts[number];
         let (a, b) = two_sets(random, hosts);
-        let pair = match random.u32(..15) {
+        let pair = match random.u32(..17) {
             0 => (Fault::Crash(host), Some(Fault::Restart(host))),
             1 => (Fault::PowerOff(host), Some(Fault::Restart(host))),
             2 | 3 => (Fault::Pause(host, length), None),
@@ -107,6 +107,8 @@ impl Plan {
             10 => (Fault::Clog(a, b, length), None),
             11 => (Fault::LossBurst(a, b, random.f64(), length), None),
             12 | 13 => (Fault::ResetStorm(a, b, random.f64()), None),
+            14 => (Fault::NoRoute(a, b).lasting(length), None),
+            15 => (Fault::Relink(a, b, link(random)).lasting(length), None),
             _ => (Fault::Relink(a, b, link(random)), None),
         };
         self.faults.push((at, pair.0));

@@ -6,7 +6,6 @@ use crate::oracle::{HostTruth, Oracle, Phase, Shared, Tally};
 use crate::plan::{HostPlan, Plan, pick};
 use fastrand::Rng;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Once;
@@ -71,11 +70,11 @@ struct Run {
     checks: u64,
 }
 
-/// Runs a seed, without the faults of these numbers.
-pub fn run(seed: u64, without: &BTreeSet<usize>) -> Outcome {
+/// Runs a seed under these faults, of which [`faults`] knows the usual ones.
+pub fn run(seed: u64, faults: &[(Duration, Fault)]) -> Outcome {
     mute_planned_panics();
     PANICKED.set(false);
-    let mut run = Run::new(seed, without);
+    let mut run = Run::new(seed, faults);
     run.go();
     let truth = run.truth.borrow();
     Outcome {
@@ -86,10 +85,9 @@ pub fn run(seed: u64, without: &BTreeSet<usize>) -> Outcome {
     }
 }
 
-/// The faults of a seed by their numbers, to be printed.
-pub fn faults(seed: u64) -> Vec<String> {
-    let (_, _, plan) = draw(seed);
-    plan.faults.iter().enumerate().map(|(n, (at, fault))| format!("{n}: at {at:?} {fault:?}")).collect()
+/// The faults that a seed draws, by the virtual time at which they happen.
+pub fn faults(seed: u64) -> Vec<(Duration, Fault)> {
+    draw(seed).2.faults
 }
 
 fn draw(seed: u64) -> (Network, Vec<Host>, Plan) {
@@ -101,18 +99,14 @@ fn draw(seed: u64) -> (Network, Vec<Host>, Plan) {
 }
 
 impl Run {
-    fn new(seed: u64, without: &BTreeSet<usize>) -> Run {
+    fn new(seed: u64, faults: &[(Duration, Fault)]) -> Run {
         let (mut net, hosts, mut plan) = draw(seed);
         let mut random = Rng::with_seed(!seed);
         let truth: Shared = Rc::new(RefCell::new(Oracle::new(hosts.len())));
         for (a, b, link) in &plan.links {
             net.inflict(Fault::Relink(vec![hosts[*a]], vec![hosts[*b]], link.clone()));
         }
-        for (number, (at, fault)) in plan.faults.iter().enumerate() {
-            if !without.contains(&number) {
-                net.at(*at, fault.clone());
-            }
-        }
+        net.schedule(faults);
         let keys = Rc::new(Keys::new(pick(&mut random, &[None, Some(3), Some(50)])));
         let addresses: Rc<[Ipv4Addr]> = hosts.iter().map(|host| host.ip()).collect();
         let plans: Vec<Rc<HostPlan>> = plan.hosts.drain(..).map(Rc::new).collect();
@@ -335,7 +329,9 @@ impl Run {
         }
         self.until(FORGOTTEN_WITHIN, |_| false);
         let left = self.net.open_connections();
-        self.truth.borrow_mut().check(left == 0, || format!("the world without programs knows {left} connections"));
+        self.truth
+            .borrow_mut()
+            .check(left == 0, || format!("the world without programs knows {left} connections"));
     }
 
     fn stuck(&self) -> String {
