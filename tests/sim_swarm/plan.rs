@@ -231,6 +231,9 @@ pub fn options(random: &mut Rng, dialler: bool) -> Options {
             (Duration::from_secs(random.u64(1..10)), Duration::from_secs(random.u64(1..3)));
         socket.keep_alive = Some(KeepAlive { idle, interval, probes: random.u32(1..5) });
     }
+    if one_in(random, 10) {
+        socket.linger = Some(Duration::ZERO);
+    }
     if one_in(random, 4) {
         socket.user_timeout = Some(Duration::from_millis(about(random, 1000, 60_000)));
     }

@@ -31,6 +31,10 @@ const FORGOTTEN_WITHIN: Duration = Duration::from_secs(3600);
 /// handshake's answer may need one of 64 KiB in the same turn.
 const OVERSHOOT_BYTES_MAX: u64 = (1 << 20) + (64 << 10);
 
+/// How long sessions of Noise may live.
+const SESSIONS_MAX: [Option<Duration>; 4] =
+    [None, None, Some(Duration::from_millis(700)), Some(Duration::from_secs(6))];
+
 /// What a run came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
@@ -107,7 +111,10 @@ impl Run {
             net.inflict(Fault::Relink(vec![hosts[*a]], vec![hosts[*b]], link.clone()));
         }
         net.schedule(faults);
-        let keys = Rc::new(Keys::new(pick(&mut random, &[None, Some(3), Some(50)])));
+        let keys = Rc::new(Keys::new(
+            pick(&mut random, &[None, Some(3), Some(50)]),
+            pick(&mut random, &SESSIONS_MAX),
+        ));
         let addresses: Rc<[Ipv4Addr]> = hosts.iter().map(|host| host.ip()).collect();
         let plans: Vec<Rc<HostPlan>> = plan.hosts.drain(..).map(Rc::new).collect();
         for plan in &plans {
