@@ -10,6 +10,9 @@ use windlass::{Adopt, Conn, Io, Options, Priority, ReleaseError, SendError, Sent
 /// The longest that one send takes: what the oracle has text for.
 const SEND_BYTES_MAX: u64 = 60_000;
 
+/// Which acts may end a connection.
+const ENDING_ACTS: std::ops::RangeInclusive<u32> = 34..=40;
+
 impl Node {
     /// What a handler does when its tick comes.
     pub fn live_a_little(&mut self, io: &mut Io) {
@@ -71,7 +74,11 @@ impl Node {
         }
         let Some(conn) = self.some(about) else { return };
         let Some(mine) = self.live.get(&conn).cloned() else { return };
-        match self.random.u32(..44) {
+        let mut act = self.random.u32(..44);
+        if ENDING_ACTS.contains(&act) && self.random.u32(..self.plan.ends_one_in) > 0 {
+            act = 0;
+        }
+        match act {
             0..16 if mine.habit != Habit::Sink => {
                 let len = self.length();
                 self.send(io, conn, len);
@@ -87,13 +94,13 @@ impl Node {
                 _ = io.set_priority(conn, pick(&mut self.random, &all));
             }
             33 => _ = io.expect(conn),
-            34 | 35 => self.limit(io, conn),
-            36 => self.relend(io, conn),
+            34..37 => self.limit(io, conn),
             37 => self.finish(io, conn),
             38 if self.random.bool() => self.close(io, conn),
             39 if self.random.u32(..3) == 0 => self.abort(io, conn),
             40 if self.random.bool() => self.release(io, conn),
-            41 => self.change_options(io, conn),
+            41 if self.random.bool() => self.change_options(io, conn),
+            41 => self.relend(io, conn),
             42 => _ = io.flush_now(conn),
             43 if self.random.bool() => self.connect(io),
             _ => {}

@@ -536,7 +536,7 @@ impl Handler for Node {
             other => self.fail(io, || format!("{other:?} is nothing that can come")),
         }
         if self.phase() == Phase::Busy {
-            for _ in 0..self.random.u32(..3) {
+            for _ in 0..self.random.u32(..self.plan.acts_max) {
                 self.act(io, about);
             }
             self.panic_perhaps(about);

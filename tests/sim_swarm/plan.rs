@@ -26,6 +26,10 @@ pub struct HostPlan {
     pub panics: bool,
     /// Has a listener shared by its cores from the start, spread like that.
     pub shared: Option<Spread>,
+    /// Of acts that end connections one in so many is done: where all are, hardly any timeout ever comes.
+    pub ends_one_in: u32,
+    /// Acts after each event are fewer than this.
+    pub acts_max: u32,
     /// Virtual time between two acts of a handler out of its own.
     pub tick: Duration,
 }
@@ -169,7 +173,9 @@ fn host(random: &mut Rng, number: usize, small: bool) -> HostPlan {
         small,
         panics,
         shared: pick(random, &[None, None, Some(Spread::ReusePort), Some(Spread::HandOff)]),
-        tick: Duration::from_micros(about(random, 500, 100_000)),
+        ends_one_in: pick(random, &[1, 1, 10, 200]),
+        acts_max: pick(random, &[1, 2, 3]),
+        tick: Duration::from_micros(about(random, 500, 1_000_000)),
     }
 }
 
