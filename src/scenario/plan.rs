@@ -167,6 +167,8 @@ pub struct Plan {
     pub fault_lasts: Duration,
     /// Virtual time from one fault to the next, over all nodes.
     pub fault_every: Duration,
+    /// Play a transfer over real sockets as well, through the fault proxy.
+    pub real: bool,
     /// The command that repeats it, for reports; empty if there is none.
     pub command: String,
 }
@@ -203,6 +205,7 @@ impl Plan {
                 _ => Duration::from_secs(3),
             },
             fault_every: Duration::from_secs(1),
+            real: false,
             command: String::new(),
         }
     }

@@ -4,8 +4,8 @@ use super::board::Board;
 use super::course::Course as Counted;
 use super::plan::{Plan, Scenario};
 use super::record::{
-    Course, Edge, FaultSpan, Figure, Finding, HeatCell, LinkSetup, Measure, Outcome, Record, SCHEMA_VERSION,
-    Setup, Topology, Wall,
+    Course, Edge, FaultSpan, Figure, Finding, HeatCell, LinkSetup, Measure, Outcome, Real, Record,
+    SCHEMA_VERSION, Setup, Topology, Wall,
 };
 use super::talk::{Played, ways, without_quorum};
 use super::transfer;
@@ -308,6 +308,32 @@ fn findings(record: &Record, board: &Board) -> Vec<Finding> {
         find(Some(true), "complete", found);
     }
     made
+}
+
+impl Record {
+    /// How long the transfer took, if there was one and it came to its end.
+    pub(super) fn transfer_time(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.measure("transfer")?.times.histogram.max()?))
+    }
+
+    /// Adds what the same transfer took over real sockets; `None` if somebody ended it early.
+    pub(super) fn add_real(&mut self, real: Option<Real>) {
+        let Some(real) = real else {
+            self.outcome = Outcome::Interrupted;
+            return;
+        };
+        self.findings.push(Finding {
+            good: None,
+            name: "real".to_owned(),
+            sentence: format!(
+                "over real sockets {}, {:.2}× the simulated time; the proxy did: {}",
+                human_duration((real.time_s * 1e9) as u64),
+                real.over_simulated,
+                real.conditions
+            ),
+        });
+        self.real = Some(real);
+    }
 }
 
 /// The times of a measure in a few words.

@@ -16,7 +16,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Bytes that the sender gives to the reactor at a time.
-const CHUNK_BYTES: usize = 64 << 10;
+pub(super) const CHUNK_BYTES: usize = 64 << 10;
 
 /// How long a transfer is expected to take: until the last byte, and what that figure means.
 #[derive(Clone, Copy, Debug)]

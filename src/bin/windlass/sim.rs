@@ -35,6 +35,7 @@ const EXAMPLES: &str = "Examples:
   windlass sim connect --nodes 100 --loss 2%                 all to all, in a network that loses packets
   windlass sim broadcast --preset world --out sim-1          one to all around the world, and a report to keep
   windlass sim transfer --bandwidth 100mbit --latency 25ms   100 MB, beside what TCP can do on that link
+  windlass sim transfer --bandwidth 100mbit --latency 25ms --real     and over real sockets, through the fault proxy
   windlass sim transfer --preset satellite --size 10m
   windlass sim churn --seed 7 --out sim-2                    nodes crash and come back
   windlass sim partition --fault-lasts 20s                   the network falls apart in two and heals";
@@ -86,6 +87,9 @@ struct CastArgs {
     /// Virtual time from one crash to the next, half to one and a half of it. [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = spelling::parse_time, allow_hyphen_values = true)]
     fault_every: Option<Duration>,
+    /// Also over real sockets on this machine, through the fault proxy with the same conditions. It takes as long as it says.
+    #[arg(long)]
+    real: bool,
     /// Secure every connection.
     #[arg(long, value_enum)]
     secure: Option<SecureName>,
@@ -238,7 +242,7 @@ impl Sim {
         plan.duration = cast.duration.unwrap_or(plan.duration);
         plan.fault_lasts = cast.fault_lasts.unwrap_or(plan.fault_lasts);
         plan.fault_every = cast.fault_every.unwrap_or(plan.fault_every);
-        plan.seed = cast.seed;
+        (plan.seed, plan.real) = (cast.seed, cast.real);
         plan.secured = cast.secure.map(SecureName::make).transpose()?;
         plan.command = words::own_command();
         if let Some((name, link)) = &self.link.preset {
@@ -279,6 +283,11 @@ impl Sim {
                 "--size",
                 cast.size.is_some() && scenario == Scenario::Connect,
                 "what is said on a new connection is always 16 bytes",
+            ),
+            (
+                "--real",
+                cast.real && scenario != Scenario::Transfer,
+                "a transfer is what is tried on real sockets as well",
             ),
             ("--rate", cast.rate.is_some() && !rounds, "there are no rounds of messages"),
             (
