@@ -34,6 +34,8 @@ mod report;
 mod stage;
 mod talk;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use plan::{Plan, Scenario, Secured};

@@ -173,10 +173,10 @@ fn figures(plan: &Plan, played: &Played<'_, '_>, end: Duration) -> Vec<Figure> {
         let without = without_quorum(board, &played.faults, end.min(plan.duration));
         let total: f64 = without.iter().map(Duration::as_secs_f64).sum();
         let longest = without.iter().max().copied().unwrap_or_default();
-        add("without a quorum, all nodes", "s", total);
-        add("without a quorum, worst node", "s", longest.as_secs_f64());
+        add("without a quorum (all nodes)", "s", total);
+        add("without a quorum (worst node)", "s", longest.as_secs_f64());
         let down: f64 = played.faults.iter().map(|fault| (fault.until - fault.at).as_secs_f64()).sum();
-        add("down, all nodes", "s", down);
+        add("down (all nodes)", "s", down);
         add("nodes taken down", "nodes", played.faults.len() as f64);
     }
     made
@@ -288,8 +288,8 @@ fn findings(record: &Record, board: &Board) -> Vec<Finding> {
             "quorum",
             format!(
                 "nodes that were up lacked a majority of their neighbours for {} in all, the worst for {}",
-                seconds("without a quorum, all nodes"),
-                seconds("without a quorum, worst node")
+                seconds("without a quorum (all nodes)"),
+                seconds("without a quorum (worst node)")
             ),
         );
         let lost = sent.saturating_sub(delivered);
