@@ -36,6 +36,8 @@ fn absurd_values_get_a_sentence() {
         (&["connect", "--nodes", "2000"], "--peers"),
         (&["transfer", "--size", "0"], "between 1 and"),
         (&["partition", "--duration", "10s", "--fault-lasts", "5s"], "a third"),
+        (&["churn", "--fault-every", "1ns"], "faults: at most"),
+        (&["mesh", "--nodes", "5000", "--peers", "4000"], "fewer --peers"),
         (&["dance"], "partition"),
     ] {
         refused(words, said);
