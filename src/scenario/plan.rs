@@ -265,6 +265,25 @@ impl Plan {
                 self.nodes
             ));
         }
+        if !(RATE_MIN..=RATE_MAX).contains(&self.rate_per_s) {
+            return refuse(format!(
+                "{} rounds per second: must be between {RATE_MIN} and {RATE_MAX}",
+                self.rate_per_s
+            ));
+        }
+        let (least, most) = match self.scenario {
+            Scenario::Transfer => (1, TRANSFER_BYTES_MAX),
+            _ => (HEADER_BYTES as u64, MESSAGE_BYTES_MAX),
+        };
+        if !(least..=most).contains(&self.bytes) {
+            return refuse(format!("{} bytes: must be between {least} and {most}", self.bytes));
+        }
+        self.validate_faults()?;
+        self.link.validate()
+    }
+
+    fn validate_faults(&self) -> Result<(), Error> {
+        let refuse = |sentence: String| Err(Error::Config(sentence));
         if self.fault_lasts.is_zero() || self.fault_every.is_zero() {
             return refuse("faults must last longer than 0, and come one after the other".into());
         }
@@ -282,19 +301,6 @@ impl Plan {
                 self.fault_lasts * 3
             ));
         }
-        if !(RATE_MIN..=RATE_MAX).contains(&self.rate_per_s) {
-            return refuse(format!(
-                "{} rounds per second: must be between {RATE_MIN} and {RATE_MAX}",
-                self.rate_per_s
-            ));
-        }
-        let (least, most) = match self.scenario {
-            Scenario::Transfer => (1, TRANSFER_BYTES_MAX),
-            _ => (HEADER_BYTES as u64, MESSAGE_BYTES_MAX),
-        };
-        if !(least..=most).contains(&self.bytes) {
-            return refuse(format!("{} bytes: must be between {least} and {most}", self.bytes));
-        }
-        self.link.validate()
+        Ok(())
     }
 }
