@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
-use windlass::sim::{self, Chaos, Fault, FaultKind, Host, Latency, Link, Network};
+use windlass::sim::{self, Chaos, Fault, FaultKind, Host, Link, Network};
 use windlass::{Conn, Connect, Cores, Event, Handler, Io, Listen, Options, Timer};
 
 const PRIMARY: Host = Host::nth(0);
@@ -19,7 +19,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn cluster(seed: u64) -> Network {
     let mut net = Network::new(seed);
-    net.link(Link::new(Latency::Fixed(Duration::from_millis(10))));
+    net.link(Link::continent());
     let _ = (net.host("primary"), net.host("replica 1"), net.host("replica 2"));
     // What is made here outlives its host, as a disk does; what the closure makes begins anew with each start.
     let (disk, listen) = (Disk::default(), Listen::tcp("0.0.0.0:7000").options(patience()));

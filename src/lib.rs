@@ -66,7 +66,7 @@
 //! - `proxy`: a proxy that injects faults between real programs: see `proxy`.
 //! - `scenario`: what is behind `windlass sim`, as a library: see `scenario`.
 //! - `signals`: [`Cores`] end gracefully on SIGINT and SIGTERM.
-//! - `sim`: a simulated network under the same reactor, in virtual time: see `sim`.
+//! - `sim`: a simulated network under the same reactor, to test protocols in: see `sim`.
 //! - `tls`: connections secured with TLS 1.3: see `tls`.
 //! - `tls12`: TLS 1.2 as well, for whoever asks for it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -119,6 +119,6 @@ pub use secure::tls;
 pub use secure::{NoiseSession, Session, TlsSession};
 
 /// The README's programs compile, given the features that they are about.
-#[cfg(all(doctest, feature = "noise", feature = "tls"))]
+#[cfg(all(doctest, feature = "noise", feature = "sim", feature = "tls"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

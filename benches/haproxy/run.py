@@ -40,8 +40,10 @@ CONFIG = """
 global
     nbthread 1
     maxconn 2000
+    {tuning}
 defaults
     mode tcp
+    {splicing}
     timeout connect 5s
     timeout client 300s
     timeout server 300s
@@ -155,6 +157,7 @@ def main():
     parser.add_argument("--nice", type=int, default=-15, help="niceness of everything that is measured (root only)")
     parser.add_argument("--windlass", default=os.path.join(TARGET, "release", "windlass"))
     parser.add_argument("--no-build", action="store_true")
+    parser.add_argument("--tuned", action="store_true", help="HAProxy with buffers of 64 KiB and splicing")
     parser.add_argument("--only", default="", help="workloads whose titles contain this")
     options = parser.parse_args()
     if not HAPROXY:
@@ -170,7 +173,8 @@ def main():
             servers.append(upstream)
             port = free_port()
             with open(f"{scratch}/haproxy.cfg", "w", encoding="utf-8") as config:
-                config.write(CONFIG.format(port=port, upstream=upstream.address))
+                tuning, splicing = ("tune.bufsize 65536", "option splice-auto") if options.tuned else ("", "")
+                config.write(CONFIG.format(port=port, upstream=upstream.address, tuning=tuning, splicing=splicing))
             haproxy = Server(PROXY_CORE, [HAPROXY, "-db", "-q", "-f", f"{scratch}/haproxy.cfg"], f"127.0.0.1:{port}")
             servers.append(haproxy)
             ours = Server(PROXY_CORE, [windlass, "proxy", "--upstream", upstream.address])

@@ -15,6 +15,9 @@ const PIECE_COST_BYTES: usize = 96;
 /// Pieces that one call moves past one toxic, at most: a slicer makes very many of one.
 const STEPS_MAX: usize = 1024;
 
+/// A queue that has run empty keeps room for so many pieces; more is given back.
+const PIECES_KEPT: usize = 64;
+
 /// The end of a direction, or of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Ending {
@@ -97,8 +100,7 @@ impl Queue {
     pub(super) fn pop(&mut self) -> Option<Piece> {
         let piece = self.pieces.pop_front()?;
         self.bytes -= piece.len();
-        if self.pieces.is_empty() {
-            // Storage after a spike is given back.
+        if self.pieces.is_empty() && self.pieces.capacity() > PIECES_KEPT {
             self.pieces = VecDeque::new();
         }
         Some(piece)

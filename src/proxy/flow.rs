@@ -30,6 +30,8 @@ pub(super) struct Flow {
     pub(super) finished: bool,
     /// The receiver is gone, or told of the end of it all: what still comes is dropped.
     pub(super) over: bool,
+    /// Bytes that came out of the chain and that the receiver took.
+    pub(super) delivered_bytes: u64,
     timer: Option<(Timer, Instant)>,
 }
 
@@ -63,6 +65,9 @@ impl Flow {
         owner: Owner,
         tag: u64,
     ) -> Option<Ending> {
+        if self.over {
+            return None;
+        }
         let now = io.now();
         let mut left = DELIVERED_MAX;
         let mut ending = None;
@@ -102,6 +107,7 @@ impl Flow {
             };
             match io.send_bytes(receiver, bytes) {
                 Ok(sent) => {
+                    self.delivered_bytes += bytes.len() as u64;
                     self.blocked = sent == Sent::Backlogged;
                     if piece.apart {
                         let _ = io.flush_now(receiver);

@@ -17,10 +17,27 @@ pub struct ProxyFigures {
     pub unreachable: u64,
     /// Bytes received, by [`Direction`]: from clients, and from the upstream.
     pub received_bytes: [u64; 2],
+    /// Bytes handed on, by [`Direction`]: to the upstream, and to clients.
+    pub sent_bytes: [u64; 2],
     /// Connections that a toxic was applied to, by [`ToxicKind::number`].
     pub applied: [u64; ToxicKind::TYPES.len()],
     /// Bytes that toxics hold now.
     pub held_bytes: u64,
+}
+
+impl ProxyFigures {
+    /// Adds what another one did, and not what it is doing.
+    pub(super) fn add(&mut self, other: &ProxyFigures) {
+        self.accepted += other.accepted;
+        self.unreachable += other.unreachable;
+        for place in 0..2 {
+            self.received_bytes[place] += other.received_bytes[place];
+            self.sent_bytes[place] += other.sent_bytes[place];
+        }
+        for (sum, one) in self.applied.iter_mut().zip(other.applied) {
+            *sum += one;
+        }
+    }
 }
 
 /// What all proxies did, by name.
@@ -29,6 +46,8 @@ pub struct ProxyFigures {
 pub struct Snapshot {
     /// One for each proxy, in the order of their names.
     pub proxies: Vec<ProxyFigures>,
+    /// What those did that were taken away, all together and without a name.
+    pub removed: ProxyFigures,
 }
 
 impl Snapshot {
@@ -46,14 +65,8 @@ impl Snapshot {
             |p| p.unreachable,
         );
         self.one(&mut text, "held_bytes", "gauge", "Bytes that toxics hold.", |p| p.held_bytes);
-        head(&mut text, "received_bytes_total", "counter", "Bytes received.");
-        for proxy in &self.proxies {
-            for direction in Direction::ALL {
-                let bytes = proxy.received_bytes[direction as usize];
-                let label = format!("direction=\"{direction}\"");
-                line(&mut text, "received_bytes_total", &proxy.name, &label, bytes);
-            }
-        }
+        self.both(&mut text, "received_bytes_total", "Bytes received.", |p| p.received_bytes);
+        self.both(&mut text, "sent_bytes_total", "Bytes handed on.", |p| p.sent_bytes);
         head(&mut text, "toxics_applied_total", "counter", "Connections that a toxic was applied to.");
         for proxy in &self.proxies {
             for (kind, applied) in ToxicKind::TYPES.iter().zip(proxy.applied) {
@@ -61,6 +74,16 @@ impl Snapshot {
             }
         }
         text
+    }
+
+    fn both(&self, text: &mut String, name: &str, help: &str, bytes: fn(&ProxyFigures) -> [u64; 2]) {
+        head(text, name, "counter", help);
+        for proxy in &self.proxies {
+            for direction in Direction::ALL {
+                let label = format!("direction=\"{direction}\"");
+                line(text, name, &proxy.name, &label, bytes(proxy)[direction as usize]);
+            }
+        }
     }
 
     fn one(&self, text: &mut String, name: &str, kind: &str, help: &str, value: fn(&ProxyFigures) -> u64) {

@@ -37,6 +37,8 @@ struct Link {
     /// Nothing is on the way and no toxic on the direction: bytes are handed over at once.
     direct: bool,
     received_bytes: u64,
+    /// Of these, handed over at once; the flow counts the others.
+    direct_bytes: u64,
 }
 
 /// A proxied connection.
@@ -58,6 +60,7 @@ struct Pair {
     ended: bool,
     unreachable: bool,
     received_bytes: [u64; 2],
+    direct_bytes: [u64; 2],
 }
 
 /// A proxied connection that is over.
@@ -67,13 +70,15 @@ pub(super) struct Over {
     pub(super) proxy_number: u64,
     unreachable: bool,
     received_bytes: [u64; 2],
+    sent_bytes: [u64; 2],
 }
 
 impl Over {
     pub(super) fn count_into(&self, figures: &mut ProxyFigures) {
         figures.unreachable += u64::from(self.unreachable);
-        for (all, mine) in figures.received_bytes.iter_mut().zip(self.received_bytes) {
-            *all += mine;
+        for place in 0..2 {
+            figures.received_bytes[place] += self.received_bytes[place];
+            figures.sent_bytes[place] += self.sent_bytes[place];
         }
     }
 }
@@ -168,6 +173,7 @@ impl Pairs {
             ended: false,
             unreachable: false,
             received_bytes: [0; 2],
+            direct_bytes: [0; 2],
         };
         let down = pair.apply_toxics(self.seed, proxy, io.now());
         let handle = self.pairs.insert(pair);
@@ -229,7 +235,9 @@ impl Pairs {
         link.received_bytes += bytes.len() as u64;
         let (pair, way) = (link.pair, link.way);
         if link.direct {
-            match io.send(link.other, bytes) {
+            let sent = io.send(link.other, bytes);
+            link.direct_bytes += if sent.is_ok() { bytes.len() as u64 } else { 0 };
+            match sent {
                 Ok(Sent::Flowing) => {}
                 Ok(Sent::Backlogged) => self.block(io, pair, way),
                 Err(SendError::Full | SendError::TooLarge) => self.hold(io, pair, way, bytes),
@@ -295,6 +303,7 @@ impl Pairs {
         let (handle, way) = (link.pair, link.way);
         let pair = self.pairs.get_mut(handle)?;
         pair.received_bytes[way as usize] += link.received_bytes;
+        pair.direct_bytes[way as usize] += link.direct_bytes;
         pair.senders[way as usize] = None;
         let unreached = way == Direction::Downstream && !pair.open;
         let ended = pair.ended;
@@ -333,8 +342,9 @@ impl Pairs {
             flow.stop(io);
             flow.charge(&mut self.held);
         }
-        let Pair { proxy, proxy_number, unreachable, received_bytes, .. } = pair;
-        Some(Over { proxy, proxy_number, unreachable, received_bytes })
+        let Pair { proxy, proxy_number, unreachable, received_bytes, direct_bytes, flows, .. } = pair;
+        let sent_bytes = [0, 1].map(|place| direct_bytes[place] + flows[place].delivered_bytes);
+        Some(Over { proxy, proxy_number, unreachable, received_bytes, sent_bytes })
     }
 
     /// Ends both ends, and what is on the way between them. Whoever loses bytes by that sees a reset: it must not look as
@@ -386,6 +396,8 @@ impl Pairs {
                 let link = pair.senders[place].and_then(|sender| self.links.get(sender));
                 figures.received_bytes[place] += pair.received_bytes[place];
                 figures.received_bytes[place] += link.map_or(0, |link| link.received_bytes);
+                figures.sent_bytes[place] += pair.direct_bytes[place] + pair.flows[place].delivered_bytes;
+                figures.sent_bytes[place] += link.map_or(0, |link| link.direct_bytes);
                 figures.held_bytes += pair.flows[place].chain.bytes() as u64;
             }
         }
@@ -428,7 +440,7 @@ impl Pairs {
 
 impl Link {
     fn new(pair: Handle, way: Direction, other: Conn) -> Link {
-        Link { pair, way, other, direct: false, received_bytes: 0 }
+        Link { pair, way, other, direct: false, received_bytes: 0, direct_bytes: 0 }
     }
 }
 

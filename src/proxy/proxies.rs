@@ -36,6 +36,8 @@ pub struct Proxies {
     by_name: BTreeMap<String, Proxy>,
     listeners: BTreeMap<Listener, String>,
     pairs: Pairs,
+    /// What the proxies did that were taken away.
+    removed: ProxyFigures,
     /// Numbers given to proxies and toxics: what the draws of a seed are made from.
     numbers: u64,
 }
@@ -108,6 +110,7 @@ impl Proxies {
             by_name: BTreeMap::new(),
             listeners: BTreeMap::new(),
             pairs: Pairs::new(seed),
+            removed: ProxyFigures::default(),
             numbers: 0,
         }
     }
@@ -227,6 +230,7 @@ impl Proxies {
             io.close_listener(listener);
             self.listeners.remove(&listener);
         }
+        self.removed.add(&proxy.figures);
         self.pairs.close_all(io, proxy.number);
         Ok(())
     }
@@ -318,7 +322,7 @@ impl Proxies {
         self.pairs.add_live(&mut proxies);
         let mut proxies: Vec<ProxyFigures> = proxies.into_values().collect();
         proxies.sort_by(|a, b| a.name.cmp(&b.name));
-        Snapshot { proxies }
+        Snapshot { proxies, removed: self.removed.clone() }
     }
 
     /// Takes an event of theirs; any other comes back.
@@ -343,11 +347,10 @@ impl Proxies {
                 }
             }
             _ => {
-                if let Some(over) = self.pairs.handle(io, event)
-                    && let Some(proxy) = self.by_name.get_mut(&*over.proxy)
-                    && proxy.number == over.proxy_number
-                {
-                    over.count_into(&mut proxy.figures);
+                if let Some(over) = self.pairs.handle(io, event) {
+                    let proxy = self.by_name.get_mut(&*over.proxy);
+                    let proxy = proxy.filter(|proxy| proxy.number == over.proxy_number);
+                    over.count_into(proxy.map_or(&mut self.removed, |proxy| &mut proxy.figures));
                 }
             }
         }

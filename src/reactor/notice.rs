@@ -184,7 +184,7 @@ impl Io {
         if c.state == State::Closed {
             return;
         }
-        let opened = c.opened;
+        let (opened, state) = (c.opened, c.state);
         let errno = errno.filter(|_| c.cause_after(cause) == cause);
         let cause = c.cause_after(cause);
         let securing = c.state == State::Securing && !c.layer.is_plain();
@@ -192,7 +192,12 @@ impl Io {
             self.metrics.handshakes_failed[cause].add(1);
             self.left_securing(handle);
         }
+        let corked = self.cork.is_open_for(handle) && self.cork.holds_something();
         let Some(c) = self.conns.get_mut(handle) else { return };
+        if state == State::Open && (corked || c.queued() > 0) {
+            // An end in good order would tell the peer that what it got is all.
+            c.socket.reset_on_close();
+        }
         c.socket = crate::net::Socket::Gone;
         c.cause = cause;
         c.errno = errno;

@@ -63,7 +63,7 @@ impl fmt::Display for Failure<'_> {
         writeln!(
             f,
             "  ended   after {:?} and {} events, trace {:016x}",
-            net.elapsed(),
+            net.age(),
             net.events(),
             net.trace()
         )?;

@@ -219,26 +219,27 @@ impl fmt::Display for Rust<'_, Latency> {
     }
 }
 
+/// A preset by its name, others by what differs from the plainest link.
 impl fmt::Display for Rust<'_, Link> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (link, plain) = (self.0, Link::new(self.0.latency.clone()));
-        if *link == plain {
-            return write!(f, "Link::new({})", Rust(&link.latency));
+        if let Some((preset, _)) = Link::presets().into_iter().find(|(_, preset)| preset == link) {
+            return write!(f, "Link::{preset}()");
         }
-        write!(f, "{{ let mut link = Link::new({});", Rust(&link.latency))?;
+        write!(f, "Link::new({})", Rust(&link.latency))?;
         if link.jitter != plain.jitter {
-            write!(f, " link.jitter = {};", Rust(&link.jitter))?;
+            write!(f, ".jitter({})", Rust(&link.jitter))?;
         }
         if let Some(rate) = link.bandwidth_bits_per_s {
-            write!(f, " link.bandwidth_bits_per_s = Some({});", grouped(rate))?;
+            write!(f, ".bandwidth({})", grouped(rate))?;
         }
         if link.queue_bytes != plain.queue_bytes {
-            write!(f, " link.queue_bytes = {};", grouped(link.queue_bytes as u64))?;
+            write!(f, ".queue({})", grouped(link.queue_bytes as u64))?;
         }
         if link.loss != plain.loss {
-            write!(f, " link.loss = {:?};", link.loss)?;
+            write!(f, ".loss({:?})", link.loss)?;
         }
-        f.write_str(" link }")
+        Ok(())
     }
 }
 
@@ -276,6 +277,22 @@ mod tests {
         assert_eq!(print(1), "Duration::from_nanos(1)");
         assert_eq!(Rust(&Duration::MAX).to_string(), "Duration::new(18_446_744_073_709_551_615, 999999999)");
         assert_eq!(grouped_signed(i64::MIN), "-9_223_372_036_854_775_808");
+    }
+
+    #[test]
+    fn links_print_as_what_makes_them() {
+        let print = |link: &Link| Rust(link).to_string();
+        assert_eq!(print(&Link::bad_wifi()), "Link::bad_wifi()");
+        let latency = Latency::Table([Duration::from_millis(1), Duration::from_millis(2)].into());
+        let link = Link::new(latency).jitter(Duration::from_micros(7)).queue(100_000).loss(0.5);
+        assert_eq!(
+            print(&link.bandwidth(1_000_000)),
+            "Link::new(Latency::Table(vec![Duration::from_millis(1), Duration::from_millis(2)].into()))\
+             .jitter(Duration::from_micros(7)).bandwidth(1_000_000).queue(100_000).loss(0.5)"
+        );
+        let latency = Latency::LogNormal { median: Duration::from_millis(1), sigma: 1.0 };
+        let lognormal = "Link::new(Latency::LogNormal { median: Duration::from_millis(1), sigma: 1.0 })";
+        assert_eq!(print(&Link::new(latency)), lognormal);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long whoever looks after a host waits until it tries once more to start what did not start.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// The greatest error number that Linux may answer a system call with (`MAX_ERRNO`).
+const ERRNO_MAX: i32 = 4095;
+
 /// What is to happen at a time of its own.
 #[derive(Debug)]
 pub(super) enum Planned {
@@ -41,13 +44,21 @@ pub(super) enum Undo {
 
 impl Network {
     /// The link between all hosts of which nothing else is said. Default: [`Link::rack`].
+    ///
+    /// # Panics
+    /// If the numbers of the link make no sense: see [`Link::validate`].
+    #[track_caller]
     pub fn link(&mut self, link: Link) {
-        self.shared.lock().topology().set_default(link);
+        self.shared.lock().topology().set_default(sensible(link));
     }
 
     /// The link between each host of one set and each of another, both ways.
+    ///
+    /// # Panics
+    /// As [`Network::link`].
+    #[track_caller]
     pub fn link_between(&mut self, a: &[Host], b: &[Host], link: Link) {
-        let (a, b) = (hosts(a), hosts(b));
+        let (a, b, link) = (hosts(a), hosts(b), sensible(link));
         let mut state = self.shared.lock();
         state.topology().set_between(a.clone(), b.clone(), Some(link.clone()));
         state.topology().set_between(b, a, Some(link));
@@ -58,6 +69,13 @@ impl Network {
     #[must_use]
     pub fn latency(&self, from: Host, to: Host) -> Duration {
         self.shared.lock().topology().latency(from.0, to.0)
+    }
+
+    /// Cuts reads and writes short at places that are drawn: with these probabilities (0 to 1) what a segment brings
+    /// becomes readable in two portions, and a write takes less than there is room for, perhaps nothing; with all writes
+    /// short, the last byte is never taken. Holds for connections that are made from now on.
+    pub fn cut_short(&mut self, reads: f64, writes: f64) {
+        self.shared.lock().cut_short(reads, writes);
     }
 
     /// Has `fault` happen that long after the network was made, or next if that is past.
@@ -106,13 +124,13 @@ impl Network {
     /// Has `fault` happen now.
     ///
     /// # Panics
-    /// If it names a host that there is not.
+    /// If it names a host that there is not, a link whose numbers make no sense, or what is no error number.
     pub fn inflict(&mut self, fault: Fault) {
         for host in fault.hosts() {
             let _exists = self.entry(host);
         }
         self.shared.lock().note_fault(u32::try_from(self.inflicted.len()).unwrap_or(u32::MAX));
-        self.inflicted.push((self.elapsed(), fault.clone()));
+        self.inflicted.push((self.age(), fault.clone()));
         self.begin(fault);
     }
 
@@ -140,6 +158,8 @@ impl Network {
                 return Undo::Slow(host);
             }
             Fault::AcceptErrors(host, errnos) => {
+                let wrong = errnos.iter().find(|errno| !(1..=ERRNO_MAX).contains(*errno));
+                assert_eq!(wrong, None, "error numbers are from 1 to {ERRNO_MAX}");
                 let errnos = errnos.into_iter().map(Errno::from_raw_os_error);
                 self.shared.lock().fail_accepts(host.0, errnos);
                 return Undo::AcceptErrors(host);
@@ -188,7 +208,7 @@ impl Network {
             Fault::ResetStorm(a, b, share) => state.reset_between(&numbers(&a), &numbers(&b), share),
             Fault::Relink(from, to, link) => {
                 let (from, to) = (hosts(&from), hosts(&to));
-                let before = state.topology().set_between(from.clone(), to.clone(), Some(link));
+                let before = state.topology().set_between(from.clone(), to.clone(), Some(sensible(link)));
                 return Undo::Relink(from, to, before);
             }
             // All others concern a host.
@@ -248,8 +268,14 @@ impl Network {
     fn slow(&mut self, host: Host, turn_time: Option<Duration>) {
         let entry = self.entry_mut(host);
         entry.turn_time = turn_time;
+        let paused_until = entry.paused_until;
         for core in entry.cores.clone() {
-            self.shared.lock().set_turn_time(core, turn_time);
+            let mut state = self.shared.lock();
+            state.set_turn_time(core, turn_time);
+            if turn_time.is_none() && paused_until <= state.now() {
+                // The turn that was slow is over as well.
+                state.release_core(core);
+            }
         }
     }
 
@@ -273,6 +299,14 @@ impl Network {
             }
         }
     }
+}
+
+#[track_caller]
+fn sensible(link: Link) -> Link {
+    if let Err(error) = link.validate() {
+        panic!("{error}");
+    }
+    link
 }
 
 fn numbers(hosts: &[Host]) -> Vec<u32> {

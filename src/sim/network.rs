@@ -3,13 +3,14 @@
 use super::failure;
 use super::fault::Fault;
 use super::inflict::Planned;
+use super::wall::Wall;
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::net::World;
 use crate::net::sim::{Next, Port, Settings, Shared, ip_of_host};
 use crate::reactor::{Core, CoreMail, Cores, Handler, Hosted, Io, Reactor, StopAll};
 use crate::time::Instant;
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -235,7 +236,11 @@ impl Network {
         };
         self.entry_mut(host).program =
             Some(Rc::new(move |world| cores.again()?.host(world, capacity, &make)));
-        self.boot(host)
+        let started = self.boot(host);
+        if started.is_err() {
+            self.entry_mut(host).program = None;
+        }
+        started
     }
 
     /// Runs the host's program from its beginning.
@@ -246,6 +251,7 @@ impl Network {
         let Some(program) = entry.program.clone() else { return Ok(()) };
         let (shared, ahead, turn_time) = (self.shared.clone(), entry.clock_ahead, entry.turn_time);
         let numbers = RefCell::new(Vec::new());
+        let _wall = Wall::of(clock_of(shared.lock().now(), ahead), self.began);
         let hosted = program(&|_| {
             let port = Port::new(&shared, host.0, ahead);
             numbers.borrow_mut().push(port.core());
@@ -292,6 +298,10 @@ impl Network {
     /// Virtual time since the network was made.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
+        self.age()
+    }
+
+    pub(super) fn age(&self) -> Duration {
         self.now().since(self.began)
     }
 
@@ -335,10 +345,19 @@ impl Network {
     /// # Panics
     /// As [`Network::run_for`].
     pub fn step(&mut self) -> bool {
-        self.advance(Instant::FAR_FUTURE - Duration::from_nanos(1))
+        self.act(Instant::FAR_FUTURE - Duration::from_nanos(1))
     }
 
+    /// Does what is next by `until`; if there is nothing, that is the time, and the answer is no.
     fn advance(&mut self, until: Instant) -> bool {
+        let acted = self.act(until);
+        if !acted {
+            self.shared.lock().rest_until(until);
+        }
+        acted
+    }
+
+    fn act(&mut self, until: Instant) -> bool {
         let next = self.shared.lock().next(until);
         match next {
             Next::Turn(core) => self.turn(core),
@@ -350,6 +369,7 @@ impl Network {
 
     fn turn(&mut self, core: u32) {
         let Some(Running { reactor: Some(reactor), app }) = &mut self.cores[core as usize] else { return };
+        let _wall = Wall::of(reactor.io().clock(), self.began);
         // A simulated poller has nothing to fail with.
         let Ok(turned) = reactor.turn_simulated(&mut **app) else { return };
         let mut state = self.shared.lock();
@@ -424,8 +444,13 @@ impl Network {
     /// # Panics
     /// If the host is not running, or its handler is not an `H`.
     #[must_use]
+    #[track_caller]
     pub fn app<H: 'static>(&self, host: Host) -> &H {
-        self.try_app(host).expect("the host runs a handler of this type")
+        let Some(app) = self.try_app(host) else {
+            let runs = if self.entry(host).cores.is_empty() { "nothing" } else { "another handler" };
+            panic!("{} runs {runs}, not a {}", self.name(host), type_name::<H>());
+        };
+        app
     }
 
     /// The same, or `None`.
@@ -447,12 +472,19 @@ impl Network {
     ///
     /// # Panics
     /// If the host is not running, or its handler is not an `H`.
+    #[track_caller]
     pub fn with<H: 'static, T>(&mut self, host: Host, act: impl FnOnce(&mut H, &mut Io) -> T) -> T {
-        let core = *self.entry(host).cores.first().expect("the host runs");
-        let running = self.cores[core as usize].as_mut().expect("its core runs");
-        let reactor = running.reactor.as_mut().expect("its reactor was not stopped");
-        let app = running.app.as_any_mut().downcast_mut().expect("its handler is of this type");
+        let name = self.entry(host).name.clone();
+        let core = self.entry(host).cores.first().copied();
+        let running = core.and_then(|core| self.cores[core as usize].as_mut());
+        let (Some(core), Some(Running { reactor: Some(reactor), app })) = (core, running) else {
+            panic!("{name} does not run");
+        };
+        let Some(app) = app.as_any_mut().downcast_mut() else {
+            panic!("the handler of {name} is no {}", type_name::<H>());
+        };
         self.shared.lock().set_clock(core);
+        let _wall = Wall::of(reactor.io().clock(), self.began);
         let answer = act(app, reactor.io());
         self.shared.lock().rouse_core(core);
         answer
@@ -472,6 +504,11 @@ impl Network {
     }
 }
 
+/// What a clock shows that is so many nanoseconds ahead.
+fn clock_of(now: Instant, ahead: i64) -> Instant {
+    Instant::from_nanos(now.as_nanos().saturating_add_signed(ahead))
+}
+
 impl Drop for Network {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -484,7 +521,7 @@ impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network")
             .field("seed", &self.seed)
-            .field("elapsed", &self.elapsed())
+            .field("elapsed", &self.age())
             .field("hosts", &self.hosts.len())
             .field("faults", &self.inflicted.len())
             .finish_non_exhaustive()

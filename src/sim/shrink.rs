@@ -33,12 +33,10 @@ impl Shrunk {
     #[must_use]
     pub fn test(&self, name: &str) -> String {
         let Shrunk { seed, faults, function, .. } = self;
-        let relinks = faults.iter().any(|(_, fault)| fault.to_string().contains("Link::new"));
-        let names = match (relinks, faults.iter().any(|(_, fault)| fault.hosts().next().is_some())) {
-            (true, _) => "{Fault, Host, Latency, Link}",
-            (false, true) => "{Fault, Host}",
-            (false, false) => "Fault",
-        };
+        let named = |name: &str| faults.iter().any(|(_, fault)| fault.to_string().contains(name));
+        let names = ["Host", "Latency", "Link"].into_iter().filter(|name| named(&format!("{name}::")));
+        let names = names.fold("Fault".to_owned(), |names, name| format!("{names}, {name}"));
+        let names = if names.contains(',') { format!("{{{names}}}") } else { names };
         let message = self.message.lines().next().unwrap_or_default();
         let mut test = format!("#[test]\nfn {name}() {{\n    // {message}\n");
         if faults.is_empty() {

@@ -10,6 +10,8 @@ mod records;
 #[cfg(all(feature = "noise", feature = "tls"))]
 #[path = "../rig/security.rs"]
 mod security;
+#[cfg(feature = "sim")]
+mod simulated;
 #[path = "../../src/thorough.rs"]
 mod thorough;
 

@@ -143,7 +143,7 @@ fn a_toxicity_that_changes_leaves_those_drawn_before_where_they_were() {
 
 #[test]
 fn switched_off_nobody_listens_and_on_again_it_is_where_it_was() {
-    let rig = Rig::new();
+    let rig = Rig::at("127.0.101.1", 7);
     let (mut client, mut served) = rig.pair();
     rig.proxy.enable(false).unwrap();
     assert_eq!(hear_to_end(&mut client), (Vec::new(), End::InOrder));

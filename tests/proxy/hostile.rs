@@ -3,7 +3,7 @@
 use crate::rig::{End, Rig, hear, hear_to_end, pattern, reset, say_what_is_taken};
 use std::io::Write;
 use std::net::Shutdown;
-use windlass::limits::{PROXY_HELD_BYTES_MAX, RECEIVE_BUFFER_BYTES};
+use windlass::limits::{PROXY_HELD_ALL_BYTES_MAX, PROXY_HELD_BYTES_MAX, RECEIVE_BUFFER_BYTES};
 use windlass::proxy::{Toxic, ToxicKind};
 
 /// Sends 100 MB to a client that reads slowly, through `toxics`; says how much was held at most.
@@ -70,6 +70,36 @@ fn a_black_hole_holds_so_much_and_then_holds_the_sender_back() {
     });
 }
 
+/// Fifty black holes could hold 300 MiB between them.
+#[test]
+fn all_connections_together_hold_so_much_and_no_more() {
+    const CONNECTIONS: usize = 50;
+    const BYTES: usize = 8 << 20;
+    let rig = Rig::new();
+    rig.proxy.add(Toxic::black_hole().named("hole")).unwrap();
+    let pairs: Vec<_> = (0..CONNECTIONS).map(|_| rig.pair()).collect();
+    let said = pattern(0, BYTES);
+    std::thread::scope(|scope| {
+        for (_, served) in &pairs {
+            scope.spawn(|| (&*served).write_all(&said).expect("it is taken"));
+        }
+        let bound = (PROXY_HELD_ALL_BYTES_MAX + CONNECTIONS * RECEIVE_BUFFER_BYTES) as u64;
+        let full = (PROXY_HELD_ALL_BYTES_MAX / 100 * 95) as u64;
+        rig.until("they hold as much as they may", |figures| {
+            assert!(figures.held_bytes <= bound, "{} bytes held", figures.held_bytes);
+            figures.held_bytes >= full
+        });
+        for _ in 0..100 {
+            assert!(rig.figures().held_bytes <= bound);
+        }
+        rig.proxy.remove("hole").unwrap();
+        for (client, _) in &pairs {
+            scope.spawn(|| assert!(hear(&mut &*client, BYTES) == said, "all that was held, and the rest"));
+        }
+    });
+    assert_eq!(rig.figures().held_bytes, 0);
+}
+
 #[test]
 fn a_thousand_connections_at_once() {
     const CONNECTIONS: usize = 1000;
@@ -94,6 +124,7 @@ fn a_thousand_connections_at_once() {
     let figures = rig.until("all are over", |figures| figures.active == 0);
     assert_eq!(figures.accepted, CONNECTIONS as u64);
     assert_eq!(figures.received_bytes, [CONNECTIONS as u64 * 24; 2]);
+    assert_eq!(figures.sent_bytes, figures.received_bytes);
     assert_eq!(rig.proxy.metrics().snapshot(rig.now()).total.connections_active, 0);
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::LazyLock;
 use std::time::Duration;
 use windlass::proxy::{FaultProxy, Plan, ProxyFigures, spawn_with};
 use windlass::time::{Clock, Instant};
@@ -29,8 +30,14 @@ impl Rig {
     }
 
     pub fn seeded(seed: u64) -> Rig {
+        Rig::at("127.0.0.1", seed)
+    }
+
+    /// With an address that no other test has, so that nobody takes its port when the proxy lets go of it.
+    pub fn at(host: &str, seed: u64) -> Rig {
         let server = TcpListener::bind("127.0.0.1:0").expect("a server");
         let plan = Plan::to("tested", server.local_addr().expect("it listens"));
+        let plan = Plan { listen: format!("{host}:0"), ..plan };
         let proxy = spawn_with(plan, seed).expect("a proxy");
         println!("seed {seed}");
         Rig { proxy, server, clock: Clock::os() }
@@ -114,7 +121,15 @@ pub fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
 }
 
-/// Bytes that show where they are out of place.
+/// Bytes that show where they are out of place: they repeat only after a prime number of them.
 pub fn pattern(from: usize, bytes: usize) -> Vec<u8> {
-    (from..from + bytes).map(|at| (at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]).collect()
+    static ROUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        (0..65_537u64).map(|at| at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0]).collect()
+    });
+    let mut all = Vec::with_capacity(bytes);
+    while all.len() < bytes {
+        let rest = &ROUND[(from + all.len()) % ROUND.len()..];
+        all.extend_from_slice(&rest[..rest.len().min(bytes - all.len())]);
+    }
+    all
 }

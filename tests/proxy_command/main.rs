@@ -7,3 +7,4 @@ mod malformed;
 mod options;
 mod populate;
 mod rig;
+mod slow;

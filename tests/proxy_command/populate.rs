@@ -74,10 +74,10 @@ fn a_list_with_a_mistake_changes_nothing() {
 
 #[test]
 fn what_the_system_refuses_is_told_together_with_what_was_done() {
-    let (proxy, upstream) = (Proxy::empty(), Upstream::start());
+    let (proxy, upstream, other) = (Proxy::empty(), Upstream::start(), Upstream::start());
     let list = json!([
         {"name": "done", "upstream": upstream.address},
-        {"name": "refused", "listen": upstream.address, "upstream": upstream.address},
+        {"name": "refused", "listen": other.address, "upstream": upstream.address},
         {"name": "never tried", "upstream": upstream.address},
     ]);
     let told = proxy.expect("POST", "/populate", &list.to_string(), 500);

@@ -24,10 +24,8 @@ fn same_seed_same_run(run: impl Fn(u64) -> Network) {
 
 /// A link on which everything is drawn.
 pub fn uncertain() -> Link {
-    let mut link = Link::new(Latency::LogNormal { median: 20 * MS, sigma: 0.5 });
-    (link.jitter, link.loss, link.bandwidth_bits_per_s) = (5 * MS, 0.02, Some(20_000_000));
-    link.queue_bytes = 100_000;
-    link
+    let link = Link::new(Latency::LogNormal { median: 20 * MS, sigma: 0.5 }).jitter(5 * MS).loss(0.02);
+    link.bandwidth(20_000_000).queue(100_000)
 }
 
 /// Talks to everybody, for ever: one question at a time on each connection, each a byte longer than the one before.

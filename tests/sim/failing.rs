@@ -143,8 +143,8 @@ fn shrinking_is_bounded() {
 #[test]
 fn a_failing_run_says_how_to_have_it_again() {
     let mut pair = Pair::new(99);
-    let mut link = Link::new(Latency::Uniform { min: MS, max: 20 * MS });
-    (link.jitter, link.loss, link.bandwidth_bits_per_s) = (3 * MS, 0.25, Some(1_000_000));
+    let link = Link::new(Latency::Uniform { min: MS, max: 20 * MS });
+    let link = link.jitter(3 * MS).loss(0.25).bandwidth(1_000_000);
     pair.net.at(SECOND, Fault::Relink(vec![pair.client], vec![pair.server], link));
     pair.net.at(2 * SECOND, Fault::ClockJump(pair.client, -1_500_000_000));
     pair.connect();
@@ -157,10 +157,9 @@ fn a_failing_run_says_how_to_have_it_again() {
         "  hosts   server, client",
         "  faults  2",
         "net.schedule(&[",
-        "    (Duration::from_secs(1), Fault::Relink(vec![Host::nth(1)], vec![Host::nth(0)], { let mut link = \
-         Link::new(Latency::Uniform { min: Duration::from_millis(1), max: Duration::from_millis(20) }); link.jitter = \
-         Duration::from_millis(3); link.bandwidth_bits_per_s = Some(1_000_000); link.loss = 0.25; link })), // 1 \
-         client, server",
+        "    (Duration::from_secs(1), Fault::Relink(vec![Host::nth(1)], vec![Host::nth(0)], Link::new(Latency::Uniform { \
+         min: Duration::from_millis(1), max: Duration::from_millis(20) }).jitter(Duration::from_millis(3))\
+         .bandwidth(1_000_000).loss(0.25))), // 1 client, server",
         "    (Duration::from_secs(2), Fault::ClockJump(Host::nth(1), -1_500_000_000)), // 2 client",
         "the last that was recorded:",
         "       0.010000000 client -> server, connection 0: request arrives",

@@ -95,6 +95,20 @@ fn a_power_cut_is_noticed_by_the_write_timeout_once_buffers_are_full() {
     assert_eq!(closed.cause, Cause::WriteTimeout);
 }
 
+/// What is not acknowledged is sent again, and the reset that answers it comes again, too.
+#[test]
+fn a_reset_that_was_lost_comes_again_when_data_does() {
+    let mut pair = Pair::new(1);
+    let conn = pair.connected(Options::with(|o| o.timeouts.keep_alive = None));
+    pair.net.inflict(Fault::PartitionOneWay(vec![pair.server], vec![pair.client]));
+    pair.net.inflict(Fault::Crash(pair.server));
+    pair.send(conn, b"are you there?");
+    pair.net.run_for(5 * SECOND);
+    assert!(pair.seen_by_client().closed.is_empty());
+    pair.net.inflict(Fault::Heal);
+    assert_eq!(pair.closed_within(20 * SECOND).cause, Cause::Reset);
+}
+
 #[test]
 fn a_host_that_is_back_resets_connections_from_before_the_power_cut() {
     let mut pair = Pair::new(1);
@@ -192,7 +206,7 @@ fn a_clock_that_jumps_back_delays_what_is_due_and_breaks_nothing() {
     let mut pair = Pair::new(1);
     pair.net.run_for(100 * SECOND);
     let conn = pair.connected(Options::with(|o| o.timeouts.keep_alive = Some(40 * SECOND)));
-    pair.net.with(pair.client, |_: &mut Peer, io| drop(io.timer_after(SECOND, 1)));
+    pair.net.with(pair.client, |_: &mut Peer, io| io.timer_after(SECOND, 1));
     pair.net.inflict(Fault::ClockJump(pair.client, -60_000_000_000));
     pair.send(conn, b"before its own past");
     pair.net.run_for(10 * SECOND);

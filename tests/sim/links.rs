@@ -2,14 +2,14 @@
 
 use crate::rig::{MS, PORT, Pair, Peer, SECOND, serve};
 use std::time::Duration;
-use windlass::sim::{Fault, Host, Latency, Link, Network};
+use windlass::sim::{Fault, Host, Link, Network};
 use windlass::{Cause, Connect, Cores, Options};
 
 #[test]
 fn nobody_listens_so_the_connection_is_refused() {
     let mut pair = Pair::new(1);
     let to = pair.server.port(PORT + 1);
-    pair.net.with(pair.client, |_: &mut Peer, io| drop(io.connect(Connect::to(to)).unwrap()));
+    pair.net.with(pair.client, |_: &mut Peer, io| io.connect(Connect::to(to)).unwrap());
     let closed = pair.closed_within(SECOND);
     assert_eq!(closed.cause, Cause::Refused);
     assert_eq!(closed.at.as_millis(), 20, "one round trip");
@@ -19,7 +19,7 @@ fn nobody_listens_so_the_connection_is_refused() {
 fn an_address_without_a_host_is_unreachable() {
     let mut pair = Pair::new(1);
     let to = Host::nth(77).port(PORT);
-    pair.net.with(pair.client, |_: &mut Peer, io| drop(io.connect(Connect::to(to)).unwrap()));
+    pair.net.with(pair.client, |_: &mut Peer, io| io.connect(Connect::to(to)).unwrap());
     assert_eq!(pair.closed_within(5 * SECOND).cause, Cause::Unreachable);
 }
 
@@ -173,7 +173,7 @@ fn a_link_that_changes_while_it_runs_is_slower_at_once_and_fast_again() {
         (pair.net.elapsed() - from).as_millis()
     };
     assert_eq!(round_trip(&mut pair), 20);
-    let far = Link::new(Latency::Fixed(100 * MS));
+    let far = Link::new(100 * MS);
     pair.net.inflict(Fault::Relink(both.0, both.1, far).lasting(10 * SECOND));
     assert_eq!(round_trip(&mut pair), 110, "there by the new link, back by the old one");
     pair.net.run_for(10 * SECOND);
@@ -191,7 +191,7 @@ fn one_end_can_close_and_the_other_go_on() {
     assert_eq!(pair.seen_by_server().finished, 1);
     assert_eq!(pair.seen_by_client().received, b"the last that I say");
     let theirs = pair.seen_by_server().opened[0];
-    pair.net.with(pair.server, |_: &mut Peer, io| drop(io.send(theirs, b" and more")));
+    pair.net.with(pair.server, |_: &mut Peer, io| io.send(theirs, b" and more")).unwrap();
     pair.net.run_for(SECOND);
     assert_eq!(pair.seen_by_client().received, b"the last that I say and more");
     pair.net.with(pair.server, |_: &mut Peer, io| io.close(theirs));
@@ -202,11 +202,7 @@ fn one_end_can_close_and_the_other_go_on() {
 #[test]
 fn a_connection_comes_back_after_any_trouble_between_its_ends() {
     let (a, b) = (|| vec![Host::nth(0)], || vec![Host::nth(1)]);
-    let bad = || {
-        let mut link = Link::new(Latency::Fixed(200 * MS));
-        (link.jitter, link.loss) = (50 * MS, 0.3);
-        link
-    };
+    let bad = Link::new(200 * MS).jitter(50 * MS).loss(0.3);
     for fault in [
         Fault::Partition(a(), b()).lasting(20 * SECOND),
         Fault::PartitionOneWay(a(), b()).lasting(20 * SECOND),
@@ -214,7 +210,7 @@ fn a_connection_comes_back_after_any_trouble_between_its_ends() {
         Fault::NoRoute(a(), b()).lasting(20 * SECOND),
         Fault::Clog(a(), b(), 20 * SECOND),
         Fault::LossBurst(b(), a(), 0.5, 20 * SECOND),
-        Fault::Relink(a(), b(), bad()).lasting(20 * SECOND),
+        Fault::Relink(a(), b(), bad).lasting(20 * SECOND),
         Fault::Pause(Host::nth(0), 20 * SECOND),
         Fault::Slow(Host::nth(0), 200 * MS).lasting(20 * SECOND),
     ] {
@@ -256,4 +252,34 @@ fn a_schedule_is_kept() {
     net.at(Duration::ZERO, Fault::Heal);
     net.run_for(MS);
     assert_eq!(net.inflicted().last().unwrap(), &(3500 * MS, Fault::Heal));
+}
+
+/// Wherever reads and writes are cut, the stream is the same.
+#[test]
+fn reads_and_writes_are_cut_short_where_the_seed_says() {
+    let run = |seed, reads, writes| {
+        let mut pair = Pair::new(seed);
+        pair.net.cut_short(reads, writes);
+        let conn = pair.connected(Options::default());
+        let sent: Vec<u8> = (0..200_000u32).map(|number| number as u8).collect();
+        pair.send(conn, &sent);
+        let client = pair.client;
+        pair.net.expect_within(60 * SECOND, "all of it comes back", |net| {
+            net.app::<Peer>(client).received.len() == 200_000
+        });
+        assert!(pair.seen_by_client().received == sent, "and in order");
+        pair.net.trace()
+    };
+    assert_eq!(run(1, 0.3, 0.3), run(1, 0.3, 0.3));
+    let traces = [run(1, 0.0, 0.0), run(1, 0.3, 0.0), run(1, 0.0, 0.3), run(1, 1.0, 0.9), run(2, 0.3, 0.3)];
+    for (number, trace) in traces.iter().enumerate() {
+        assert!(!traces[..number].contains(trace), "{number}: {traces:?}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "a bandwidth of 0 carries nothing")]
+fn a_link_that_makes_no_sense_is_a_mistake() {
+    let (a, b) = (Host::nth(0), Host::nth(1));
+    Pair::new(1).net.inflict(Fault::Relink(vec![a], vec![b], Link::new(MS).bandwidth(0)));
 }

@@ -7,6 +7,9 @@ mod determinism;
 mod failing;
 mod hosts;
 mod links;
+mod odd;
 mod rig;
+#[cfg(feature = "tls")]
+mod secured;
 #[rustfmt::skip]
 mod shrunk;

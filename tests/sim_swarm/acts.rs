@@ -25,20 +25,31 @@ impl Node {
             6..16 => self.connect(io),
             16 if self.random.u32(..60) == 0 => {
                 self.tell(io, || "stops".into());
-                self.stopped = true;
-                let mut truth = self.truth.borrow_mut();
-                self.live.values().for_each(|mine| truth.mine(mine.talk, mine.side).lossy = true);
-                drop(truth);
                 io.stop();
+                self.leave();
             }
             _ => {}
         }
         self.check_queues(io);
     }
 
+    /// Its reactor ends with this turn, and says nothing more of what is open.
+    fn leave(&mut self) {
+        self.stopped = true;
+        let mut truth = self.truth.borrow_mut();
+        truth.hosts[self.host].live -= self.live.len();
+        truth.hosts[self.host].stopped = true;
+        for mine in std::mem::take(&mut self.live).into_values() {
+            let end = truth.mine(mine.talk, mine.side);
+            (end.gone, end.lossy) = (true, true);
+        }
+    }
+
     fn check_queues(&self, io: &Io) {
         for (conn, mine) in &self.live {
             let max = io.options(*conn).map_or(0, |options| options.queue.max_bytes);
+            // What waited for the handshake was admitted by how long each send would be sealed by itself.
+            let max = if mine.plain { max } else { max + max / 64 };
             let queued = io.queued(*conn);
             if queued > max {
                 self.fail(io, || format!("{} has {queued} bytes queued of {max}", mine.talk));
@@ -164,11 +175,13 @@ impl Node {
             _ => io.send(conn, bytes),
         };
         let mut truth = self.truth.borrow_mut();
-        let end = truth.mine(talk, side);
+        let [end, theirs] = truth.both(talk, side);
         match sent {
             Ok(sent) => {
                 end.sent += len as u64;
                 let may = !end.finished;
+                let seen = theirs.ended && !end.ended && !theirs.finished;
+                truth.check(!seen, || format!("{talk} sends, and its peer has seen the end of it"));
                 truth.check(may, || format!("{talk} was finished and took a send"));
                 sent == Sent::Flowing
             }
@@ -203,7 +216,10 @@ impl Node {
 
     pub fn relend(&self, io: &mut Io, conn: Conn) {
         let Some(mine) = self.live.get(&conn) else { return };
-        self.truth.borrow_mut().mine(mine.talk, mine.side).relent |= io.relend(conn).is_ok();
+        if io.relend(conn).is_ok() {
+            self.truth.borrow_mut().mine(mine.talk, mine.side).relent_at = Some(io.now());
+        }
+        self.tell(io, || format!("{} lends again", mine.talk));
     }
 
     // ---- ends
@@ -226,8 +242,8 @@ impl Node {
             let mut truth = self.truth.borrow_mut();
             let end = truth.mine(mine.talk, mine.side);
             (end.kept, end.want) = (0, 0);
-            end.finished |= end.opened;
-            end.lossy |= !end.opened;
+            end.finished |= mine.opened;
+            end.lossy |= !mine.opened;
         }
         let talk = mine.talk;
         self.tell(io, || format!("{talk} closes: {accepted}"));
@@ -281,12 +297,6 @@ impl Node {
         if !end.opened || end.finished || end.ended {
             return;
         }
-        if self.lending == Some(conn) {
-            // What is lent counts as consumed.
-            let mut truth = self.truth.borrow_mut();
-            let end = truth.mine(mine.talk, mine.side);
-            (end.kept, end.want) = (0, 0);
-        }
         match io.release(conn) {
             Ok(released) => self.released(io, conn, &mine, released),
             Err(ReleaseError::Secured) if !mine.plain => {}
@@ -298,11 +308,16 @@ impl Node {
     fn released(&mut self, io: &mut Io, conn: Conn, mine: &Mine, released: windlass::Released) {
         self.forget(conn);
         self.tell(io, || format!("{} is let go", mine.talk));
-        let unread = &released.unread;
-        if !unread.is_empty() {
-            self.truth.borrow_mut().data(mine.talk, mine.side, unread);
-        }
         let mut truth = self.truth.borrow_mut();
+        let end = truth.mine(mine.talk, mine.side);
+        if self.lending == Some(conn) {
+            // What is lent counts as consumed.
+            (end.kept, end.want) = (0, 0);
+        }
+        end.relent_at = Some(io.now());
+        if !released.unread.is_empty() {
+            truth.data(io.now(), mine.talk, mine.side, &released.unread);
+        }
         truth.tally.moves += 1;
         let end = truth.mine(mine.talk, mine.side);
         (end.kept, end.want, end.moving) = (0, 0, true);
@@ -364,9 +379,9 @@ impl Node {
         for conn in self.live.keys().copied().collect::<Vec<_>>() {
             let _ = (io.resume(conn), io.grant_read(conn, None), io.grant_write(conn, None));
             self.relend(io, conn);
-            let _ = io.deadline(conn, None);
+            let unlimited = io.deadline(conn, None).is_ok();
             let Some(mine) = self.live.get_mut(&conn) else { continue };
-            mine.total = mine.total.filter(|_| mine.closing.is_some());
+            mine.total = mine.total.filter(|_| !unlimited);
             if let Some(mut calm) = io.options(conn).cloned()
                 && io.is_open(conn)
             {

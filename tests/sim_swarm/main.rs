@@ -11,6 +11,7 @@ mod kinds;
 mod node;
 mod oracle;
 mod plan;
+mod regressions;
 mod run;
 #[path = "../../src/thorough.rs"]
 mod thorough;

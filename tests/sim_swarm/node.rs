@@ -74,6 +74,8 @@ pub struct Mine {
     pub plain: bool,
     pub timeouts: Timeouts,
     pub half_close: bool,
+    /// In this reactor: one that was taken over opens once more.
+    pub opened: bool,
     pub born: Mark,
     /// When something last came.
     pub heard_at: Instant,
@@ -130,6 +132,10 @@ impl Node {
     ) -> Node {
         let mut random = Rng::with_seed(seed);
         let number = core.number();
+        if number == 0 {
+            // Also a host of which all cores had stopped is started again.
+            truth.borrow_mut().lost(plan.number);
+        }
         let shared = u16::from(random.bool()) * number as u16 * 10;
         let doors = ALL.map(|kind| Door { kind, port: kind.port() + shared, open: None });
         let mut node = Node {
@@ -246,6 +252,7 @@ impl Node {
             plain,
             timeouts,
             half_close,
+            opened: false,
             born: self.mark(io),
             heard_at: io.now(),
             total: None,
@@ -280,14 +287,18 @@ impl Node {
     }
 
     fn opened(&mut self, io: &mut Io, conn: Conn) {
-        let Some(mine) = self.live.get(&conn) else { return };
+        let Some(mine) = self.live.get_mut(&conn) else { return };
         let (talk, side) = (mine.talk, mine.side);
+        let first = !std::mem::replace(&mut mine.opened, true);
+        self.check(io, first, || format!("{talk} opened twice"));
         let moved = self.truth.borrow().talks[talk].ends[side].opened;
         if !moved {
             self.truth.borrow_mut().opened(talk, side);
         }
         self.tell(io, || format!("{talk} opened"));
-        self.check(io, io.is_open(conn), || format!("{talk} opened and is not open"));
+        // If it was finished before, that may have failed meanwhile.
+        let may = io.is_open(conn) || self.truth.borrow().talks[talk].ends[side].finished;
+        self.check(io, may, || format!("{talk} opened and is not open"));
     }
 
     fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) {
@@ -297,7 +308,7 @@ impl Node {
         let (talk, side, habit) = (mine.talk, mine.side, mine.habit);
         let silent = mine.closing.is_some() || mine.aborted;
         self.check(io, !silent, || format!("{talk} was closed and got data"));
-        self.truth.borrow_mut().data(talk, side, bytes);
+        self.truth.borrow_mut().data(now, talk, side, bytes);
         self.tell(io, || format!("{talk} got {}", bytes.len()));
         self.lending = Some(conn);
         if self.phase() == Phase::Busy && self.random.u32(..4) == 0 {
@@ -312,6 +323,8 @@ impl Node {
         let Some(mine) = self.live.get_mut(&conn) else { return };
         let keep = self.random.usize(..=len.min(3000));
         let want = keep + 1 + if self.random.bool() { self.random.usize(..50) } else { 0 };
+        let (talk, side) = (mine.talk, mine.side);
+        self.truth.borrow().tell(io.now(), self.host, || format!("{talk} keeps {keep} until {want}, {side}"));
         let mut truth = self.truth.borrow_mut();
         match io.keep_until(conn, keep, want) {
             Ok(()) => {
@@ -339,14 +352,17 @@ impl Node {
         self.tell(io, || format!("{} closed: {reason}", mine.talk));
         let dead = !io.is_open(conn) && !io.close(conn);
         self.check(io, dead, || format!("{conn:?} closed and lives"));
-        self.check_cause(io, &mine, cause);
+        self.check_cause(io, &mine, reason);
         self.check_earliness(io, &mine, cause, reason.at());
         self.check_lateness(io, &mine, reason.at());
-        self.truth.borrow_mut().closed(mine.talk, mine.side, cause);
+        let mut truth = self.truth.borrow_mut();
+        // What waited for it to open is lost.
+        truth.mine(mine.talk, mine.side).lossy |= !mine.opened;
+        truth.closed(mine.talk, mine.side, cause);
     }
 
-    fn check_cause(&self, io: &Io, mine: &Mine, cause: Cause) {
-        let opened = self.truth.borrow().talks[mine.talk].ends[mine.side].opened;
+    fn check_cause(&self, io: &Io, mine: &Mine, reason: &CloseReason) {
+        let (cause, opened) = (reason.cause(), mine.opened);
         let fits = match cause {
             Cause::Closed => mine.closing.is_some(),
             Cause::Aborted => mine.aborted,
@@ -360,11 +376,11 @@ impl Node {
             Cause::PeerClosed => opened,
             Cause::Truncated => opened && !mine.plain,
             Cause::Reset | Cause::PeerVanished | Cause::DrainTimeout => true,
-            // Without descriptors.
-            Cause::System => !opened && mine.side == DIALLER,
+            // Without descriptors, or where part of a handshake's message finds no memory.
+            Cause::System => !opened && (mine.side == DIALLER || reason.errno() == Some(12)),
             _ => false,
         };
-        self.check(io, fits, || format!("{} ended by {cause:?}: {mine:?}", mine.talk));
+        self.check(io, fits, || format!("{} ended by {reason:?}: {mine:?}", mine.talk));
     }
 
     /// No deadline comes before its time.
@@ -387,7 +403,7 @@ impl Node {
 
     /// No connection outlives a deadline that can be told from outside.
     pub fn check_lateness(&self, io: &Io, mine: &Mine, at: Instant) {
-        let opened = self.truth.borrow().talks[mine.talk].ends[mine.side].opened;
+        let opened = mine.opened;
         let mut dues = Vec::new();
         if let Some((due, set)) = mine.total {
             dues.push(("its total deadline", due.max(set.at), set));
@@ -432,8 +448,9 @@ impl Node {
             truth.tally.letters += 1;
             let counts = truth.letters.entry((self.host, from, self.core)).or_default();
             counts.1 += 1;
-            let in_order = counts.1 == number && number <= counts.0;
-            truth.check(in_order, || format!("letter {number} from core {from} came out of order"));
+            let (sent, came) = *counts;
+            let in_order = came == number && number <= sent;
+            truth.check(in_order, || format!("letter {number} from core {from} is the {came}. of {sent} here"));
             drop(truth);
             if let Some(cargo) = cargo {
                 self.settle(io, cargo);
@@ -486,6 +503,9 @@ impl Node {
 
 impl Handler for Node {
     fn handle(&mut self, io: &mut Io, event: Event<'_>) {
+        if self.stopped {
+            return;
+        }
         let about = event.conn();
         if let Some(conn) = about
             && !matches!(event, Event::Accepted { .. })

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use windlass::proxy::{Control, Plan, Proxies, Proxy, Toxic};
+use windlass::proxy::{Change, Control, Plan, Proxies, Proxy, Toxic};
 use windlass::{Address, Adopt, Config, Event, Handler, Io, Listen, Options, Owner, Reactor};
 
 /// Where Toxiproxy's clients look for the control if they are told nothing.
@@ -154,6 +154,18 @@ impl Server {
         Ok(Server { proxies, control, first, signals, drain })
     }
 
+    /// Ends in good order: whoever loses nothing by it sees an end, and whoever does a reset.
+    fn stop(&mut self, io: &mut Io) {
+        let off = Change { enabled: Some(false), ..Change::default() };
+        let names: Vec<String> = self.proxies.iter().map(|proxy| proxy.plan().name.clone()).collect();
+        for name in names {
+            if let Err(error) = self.proxies.update(io, &name, &off) {
+                eprintln!("windlass: switching proxy '{name}' off: {error}");
+            }
+        }
+        io.shutdown(self.drain);
+    }
+
     /// What is printed at the start; the first line is `listening on ADDRESS`, as every server here begins.
     fn announcement(&self, io: &Io, seed: u64) -> String {
         let control = self.control.as_ref().and_then(|control| control.address(io)).map(Address::to_string);
@@ -216,7 +228,7 @@ impl Handler for Server {
             None => Some(event),
         };
         match event {
-            Some(Event::Data { conn, .. }) if conn.owner() == self.signals => io.shutdown(self.drain),
+            Some(Event::Data { conn, .. }) if conn.owner() == self.signals => self.stop(io),
             Some(Event::ListenerFailed { error, .. }) => {
                 eprintln!("windlass: the control's listener broke: {error}");
             }

@@ -20,10 +20,17 @@ const BARE_PACKET_BYTES: u32 = 52;
 const SYN_AGAIN: Duration = Duration::from_secs(1);
 /// So many repetitions, then it has failed (Linux `tcp_syn_retries`): after 127 s.
 const SYN_RETRIES: u8 = 6;
+/// The answer to a request is repeated for that long (Linux `tcp_synack_retries`: 1 + 2 + 4 + 8 + 16 + 32 s).
+const HALF_OPEN_FOR: Duration = Duration::from_secs(63);
 /// Nobody answers for an address at which there is no host (Linux gives up asking for it by then).
 const NO_HOST_AFTER: Duration = Duration::from_secs(3);
 /// How long an end that was closed waits for the end of its peer (Linux `tcp_fin_timeout`).
 const ORPHANED_FOR: Duration = Duration::from_secs(60);
+
+/// A socket that asks for smaller buffers gets these (what Linux's `SOCK_MIN_SNDBUF` and `SOCK_MIN_RCVBUF` leave for
+/// data).
+const SEND_BUFFER_BYTES_MIN: u32 = 2304;
+const RECEIVE_BUFFER_BYTES_MIN: u32 = 1152;
 
 /// Which end of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -271,9 +278,10 @@ impl State {
             return Flow::new(usual, seed);
         }
         let mut settings = FlowSettings::clone(usual);
-        settings.send_buffer_bytes = sender.send_bytes.unwrap_or(settings.send_buffer_bytes).max(2304);
+        settings.send_buffer_bytes =
+            sender.send_bytes.unwrap_or(settings.send_buffer_bytes).max(SEND_BUFFER_BYTES_MIN);
         settings.receive_buffer_bytes =
-            receiver.receive_bytes.unwrap_or(settings.receive_buffer_bytes).max(1152);
+            receiver.receive_bytes.unwrap_or(settings.receive_buffer_bytes).max(RECEIVE_BUFFER_BYTES_MIN);
         settings.user_timeout = sender.user_timeout.or(settings.user_timeout);
         Flow::new(&Arc::new(settings), seed)
     }
@@ -326,7 +334,15 @@ impl State {
         c.listener = Some(listener);
         c.ends[1] = acceptor;
         c.flows = flows;
+        self.queue.insert(self.now + HALF_OPEN_FOR, Happening::HalfOpen(channel));
         self.send_bare(channel, Side::Acceptor, Happening::SynAck(channel));
+    }
+
+    /// Whoever asked has not been heard of since the answer: the kernel that gave it forgets the request.
+    pub(super) fn half_open(&mut self, channel: Handle) {
+        if self.channels.get(channel).is_some_and(|c| !c.queued) {
+            self.bury(channel, Side::Acceptor, None);
+        }
     }
 
     pub(super) fn syn_again(&mut self, channel: Handle, attempt: u8) {
@@ -335,7 +351,7 @@ impl State {
             return;
         }
         if attempt > SYN_RETRIES {
-            return self.fail(channel, Side::Dialler, Errno::TIMEDOUT);
+            return self.bury(channel, Side::Dialler, Some(Errno::TIMEDOUT));
         }
         self.ask(channel);
         let wait = SYN_AGAIN * (1 << attempt);
@@ -376,8 +392,12 @@ impl State {
     pub(super) fn established(&mut self, channel: Handle) {
         let now = self.now;
         let Some(c) = self.channels.get_mut(channel) else { return };
-        if c.queued || c.ends[1].dead || !self.hosts[c.ends[1].host as usize].up {
+        if c.queued || !self.hosts[c.ends[1].host as usize].up {
             return;
+        }
+        if c.ends[1].dead {
+            // It was forgotten meanwhile.
+            return self.reset_from(channel, Side::Acceptor);
         }
         c.queued = true;
         c.ends[1].connected = true;
@@ -393,7 +413,7 @@ impl State {
     pub(super) fn refused(&mut self, channel: Handle, errno: Errno) {
         let Some(c) = self.channels.get(channel) else { return };
         if !c.ends[0].connected && self.hosts[c.ends[0].host as usize].up {
-            self.fail(channel, Side::Dialler, errno);
+            self.bury(channel, Side::Dialler, Some(errno));
         }
     }
 }
@@ -426,10 +446,11 @@ impl State {
                 break;
             }
         }
+        // Even a write of nothing may have something to wait for: the end of a short one.
+        self.pump(channel, side);
         if taken == 0 && from.iter().any(|slice| !slice.is_empty()) {
             return Err(Errno::AGAIN);
         }
-        self.pump(channel, side);
         Ok(taken)
     }
 
@@ -490,13 +511,15 @@ impl State {
         let Some(c) = self.channels.get_mut(channel) else { return };
         let receiver = &mut c.ends[side.other() as usize];
         if step.is_arrival() {
-            if !self.hosts[receiver.host as usize].up {
+            let (is_up, is_dead) = (self.hosts[receiver.host as usize].up, receiver.dead);
+            if !is_up || is_dead {
+                // Nobody acknowledges it. A reset may get lost: then it is sent again, and so is the reset.
                 let mut steps = std::mem::take(&mut self.steps);
-                c.flows[side as usize].discard(step, &mut steps);
-                return self.put_in(channel, side, steps);
-            }
-            if receiver.dead {
-                self.reset_from(channel, side.other());
+                c.flows[side as usize].discard(now, step, &mut steps);
+                self.put_in(channel, side, steps);
+                if is_up {
+                    self.reset_from(channel, side.other());
+                }
                 return;
             }
             receiver.heard_at = now;
@@ -514,7 +537,7 @@ impl State {
         let change = c.flows[side as usize].step(now, step, &mut Paths { forward, back }, &mut steps);
         self.put_in(channel, side, steps);
         if let Some(errno) = change.failed {
-            return self.fail(channel, side, errno);
+            return self.bury(channel, side, Some(errno));
         }
         if change.writable {
             self.tell(channel, side);
@@ -594,12 +617,8 @@ impl State {
     pub(super) fn reset_from(&mut self, channel: Handle, side: Side) {
         let Some(c) = self.channels.get(channel) else { return };
         let knows = c.ends[side.other() as usize].dead;
-        // A request that was not answered yet leaves nothing over there.
         if !knows && (c.answered || side == Side::Acceptor) {
             self.send_bare(channel, side, Happening::Reset(channel, side.other()));
-        }
-        if self.channels.get(channel).is_some_and(|c| !c.answered && side == Side::Dialler) {
-            self.bury(channel, Side::Acceptor, None);
         }
         self.bury(channel, side, None);
     }
@@ -612,21 +631,10 @@ impl State {
         }
         let errno =
             if end.connected || side == Side::Acceptor { Errno::CONNRESET } else { Errno::CONNREFUSED };
-        self.fail(channel, side, errno);
-    }
-
-    /// That end is over, and its application learns why.
-    fn fail(&mut self, channel: Handle, side: Side, errno: Errno) {
-        if let Some(c) = self.channels.get(channel)
-            && !c.answered
-            && side == Side::Dialler
-        {
-            self.bury(channel, Side::Acceptor, None);
-        }
         self.bury(channel, side, Some(errno));
     }
 
-    /// Nothing moves any more at that end.
+    /// Nothing moves any more at that end; its application learns why, if there is a reason.
     pub(super) fn bury(&mut self, channel: Handle, side: Side, errno: Option<Errno>) {
         let Some(c) = self.channels.get_mut(channel) else { return };
         let end = &mut c.ends[side as usize];
@@ -635,6 +643,10 @@ impl State {
             end.error = errno;
             c.flows[side as usize].kill();
             self.tell(channel, side);
+        }
+        // A request that was not answered yet leaves nothing over there.
+        if side == Side::Dialler && self.channels.get(channel).is_some_and(|c| !c.answered) {
+            return self.bury(channel, Side::Acceptor, None);
         }
         self.reap(channel);
     }
@@ -690,8 +702,8 @@ impl State {
             .collect();
         for channel in chosen {
             if self.random.f64() < share {
-                self.fail(channel, Side::Dialler, Errno::CONNRESET);
-                self.fail(channel, Side::Acceptor, Errno::CONNRESET);
+                self.bury(channel, Side::Dialler, Some(Errno::CONNRESET));
+                self.bury(channel, Side::Acceptor, Some(Errno::CONNRESET));
             }
         }
     }
@@ -729,7 +741,7 @@ impl State {
             return;
         }
         if u32::from(unanswered) >= probe.probes {
-            return self.fail(channel, side, Errno::TIMEDOUT);
+            return self.bury(channel, side, Some(Errno::TIMEDOUT));
         }
         let (lives, forgot) = (self.hosts[peer.host as usize].up, peer.dead);
         let [there, back] = [c.paths[side as usize], c.paths[side.other() as usize]];

@@ -12,7 +12,8 @@
 //! for acknowledgements when somebody waits for them (bytes that the window holds back, a writer who was refused, the
 //! end), and one for the retransmission timer when something was lost: while everything arrives in time, a timer
 //! could only find that there was nothing to do.
-#![doc = include_str!("model.md")]
+//!
+//! What is modelled, after whom, and how it was checked: `model.md` beside this file, which is `windlass::sim::model`.
 
 mod chaos;
 mod congestion;
@@ -174,6 +175,9 @@ const _: () = assert!(size_of::<Flow>() <= 208);
 impl Flow {
     /// A flow that has sent nothing yet. `seed` is for short reads and writes alone.
     pub(crate) fn new(settings: &Arc<FlowSettings>, seed: u64) -> Flow {
+        debug_assert!(
+            settings.mss > 0 && settings.send_buffer_bytes > 0 && settings.receive_buffer_bytes > 0
+        );
         Flow {
             stream: Stream::default(),
             written: 0,
@@ -266,36 +270,6 @@ impl Flow {
         self.finished && self.acked > self.written
     }
 
-    /// Bytes that are not acknowledged or not read.
-    pub(crate) fn buffered(&self) -> usize {
-        (self.written - self.inbound.read().min(self.acked)) as usize
-    }
-
-    /// Payload that was sent, repetitions included.
-    pub(crate) fn bytes_sent(&self) -> u64 {
-        self.next.min(self.written) + self.repair.as_ref().map_or(0, |repair| repair.bytes_resent)
-    }
-
-    /// Payload that the writer knows to have arrived.
-    pub(crate) fn bytes_acked(&self) -> u64 {
-        self.acked.min(self.written)
-    }
-
-    /// Payload that has arrived in order.
-    pub(crate) fn bytes_delivered(&self) -> u64 {
-        self.inbound.arrived().min(self.written)
-    }
-
-    /// Segments that were sent again.
-    pub(crate) fn retransmissions(&self) -> u64 {
-        self.repair.as_ref().map_or(0, |repair| repair.retransmissions)
-    }
-
-    /// How often the retransmission timer went off.
-    pub(crate) fn timeouts(&self) -> u64 {
-        self.repair.as_ref().map_or(0, |repair| repair.timeouts)
-    }
-
     /// Ends it, as a reset does, and forgets what has not arrived; what has can still be read. Steps to come do nothing
     /// any more.
     pub(crate) fn kill(&mut self) {
@@ -361,9 +335,9 @@ impl Flow {
     }
 
     /// The host that `step` is for is gone, and nobody takes notice of it: a segment is lost.
-    pub(crate) fn discard(&mut self, step: Step, out: &mut Vec<(Instant, Step)>) {
+    pub(crate) fn discard(&mut self, now: Instant, step: Step, out: &mut Vec<(Instant, Step)>) {
         if matches!(step, Step::Segment { .. } | Step::Window { .. }) && !self.dead {
-            self.arm(out);
+            self.arm(now, out);
         }
     }
 

@@ -123,6 +123,8 @@ pub(crate) enum Happening {
     Established(Handle),
     /// That part was lost and is sent again.
     EstablishAgain(Handle),
+    /// A host that answered a request has waited long enough for the last part of the handshake.
+    HalfOpen(Handle),
     /// The request is refused.
     Refused(Handle, Errno),
     /// A reset reaches that end.
@@ -146,7 +148,7 @@ pub(crate) enum Next {
     Turn(u32),
     /// Do what was asked for with [`State::call_at`].
     Call(u64),
-    /// Nothing happens until the given time, which it is now.
+    /// Nothing happens any more by the given time.
     Quiet,
 }
 
@@ -283,6 +285,12 @@ impl State {
         self.hosts[host as usize].descriptors
     }
 
+    /// How likely reads and writes of new connections are cut short.
+    pub(crate) fn cut_short(&mut self, short_read: f64, short_write: f64) {
+        let flow = Arc::make_mut(&mut self.settings.flow);
+        (flow.short_read, flow.short_write) = (short_read, short_write);
+    }
+
     pub(crate) fn set_descriptors_max(&mut self, host: u32, max: usize) {
         self.hosts[host as usize].descriptors_max = max;
     }
@@ -334,7 +342,7 @@ impl State {
         self.queue.insert(at.max(self.now), Happening::Call(what));
     }
 
-    /// Lets things happen until somebody above has to act, or until `until`.
+    /// Lets things happen until somebody above has to act, or as long as anything happens by `until`.
     pub(crate) fn next(&mut self, until: Instant) -> Next {
         loop {
             if let Some(core) = self.runnable.pop_front() {
@@ -345,10 +353,7 @@ impl State {
                 continue;
             }
             match self.queue.pop_due(until) {
-                None => {
-                    self.now = self.now.max(until);
-                    return Next::Quiet;
-                }
+                None => return Next::Quiet,
                 Some((_, at, happening)) => {
                     // What was put in for a time gone by happens now.
                     self.now = self.now.max(at);
@@ -359,6 +364,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Lets the time pass until then in which nothing happens.
+    pub(crate) fn rest_until(&mut self, until: Instant) {
+        self.now = self.now.max(until);
     }
 
     fn happen(&mut self, happening: Happening, at: Instant) -> Option<Next> {
@@ -397,6 +407,7 @@ impl State {
             }
             Happening::Established(channel) => self.established(channel),
             Happening::EstablishAgain(channel) => self.establish_again(channel),
+            Happening::HalfOpen(channel) => self.half_open(channel),
             Happening::Refused(channel, errno) => self.refused(channel, errno),
             Happening::Reset(channel, side) => {
                 self.note(now, channel.index(), 5);

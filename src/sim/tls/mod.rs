@@ -4,7 +4,7 @@
 //! have 64 bytes, and authority, certificate and key are made once and are the same for everybody, which makes them
 //! good for simulations and for nothing else: **their keys are public**.
 //!
-//! The certificate is for `*.sim.test` and holds from 1970 to the end of 9999, for servers and clients alike.
+//! The certificate is for `*.sim.test` and holds from 1970 to the end of 9998, for servers and clients alike.
 //!
 //! ```
 //! use windlass::sim::{Network, tls};
@@ -25,7 +25,7 @@
 //! # }
 //! ```
 
-use crate::tls::{ClientTls, ClientTlsBuilder, ServerTls, ServerTlsBuilder};
+use crate::secure::tls::{ClientTls, ClientTlsBuilder, ServerTls, ServerTlsBuilder};
 
 /// The authority's certificate, in PEM: what a simulated client trusts.
 pub const AUTHORITY_PEM: &str = include_str!("authority.pem");

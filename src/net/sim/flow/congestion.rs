@@ -32,6 +32,11 @@ impl Congestion {
         in_flight == 0 || u64::from(in_flight) + u64::from(len.div_ceil(2)) <= u64::from(self.window)
     }
 
+    /// Full segments that fill the window.
+    pub(super) fn segments(self, mss: u16) -> usize {
+        (self.window / u32::from(mss)) as usize
+    }
+
     /// Whether `in_flight` bytes use the window so well that it may grow: the test of Linux's
     /// `tcp_is_cwnd_limited`. A writer that sends little learns nothing about the network.
     pub(super) fn is_limiting(self, in_flight: u32, mss: u16) -> bool {

@@ -12,6 +12,9 @@ use std::collections::VecDeque;
 /// A transmission is lost once one that was sent this many later has arrived (RFC 5681's three duplicates).
 const REORDERING: usize = 3;
 
+/// Room for so many is kept while nothing is under way: it spares a quiet flow an allocation for each message.
+const KEPT_MAX: usize = 1;
+
 /// One transmission.
 #[derive(Clone, Copy, Debug)]
 struct Sent {
@@ -81,6 +84,11 @@ impl InFlight {
         self.sent.is_empty()
     }
 
+    /// How many transmissions are under way.
+    pub(super) fn len(&self) -> usize {
+        self.sent.len()
+    }
+
     /// The serial number that the next transmission gets.
     pub(super) fn next_serial(&self) -> u32 {
         self.base.wrapping_add(self.sent.len() as u32)
@@ -118,14 +126,19 @@ impl InFlight {
         }
     }
 
+    /// Whether an acknowledgement is to get back, or has already.
+    #[inline]
+    pub(super) fn awaits_ack(&self) -> bool {
+        (self.written.wrapping_sub(self.taken) as i32) > 0
+    }
+
     /// Where the next acknowledgement stands in the list.
     fn next_ack(&self) -> Option<usize> {
-        let (from, to) = (self.taken.wrapping_sub(self.base), self.written.wrapping_sub(self.base));
-        if (to.wrapping_sub(from) as i32) <= 0 {
+        if !self.awaits_ack() {
             return None;
         }
-        let pending = self.sent.range(from as usize..to as usize);
-        pending.into_iter().position(|sent| sent.ack_at != Instant::FAR_FUTURE).map(|at| at + from as usize)
+        let (from, to) = (self.taken.wrapping_sub(self.base), self.written.wrapping_sub(self.base));
+        (from as usize..to as usize).find(|index| self.sent[*index].ack_at != Instant::FAR_FUTURE)
     }
 
     /// When the next acknowledgement gets back.
@@ -194,8 +207,9 @@ impl InFlight {
         Some(Lost { serial, seq: sent.seq, len: sent.len })
     }
 
+    /// Gives memory back once nothing is under way.
     fn release(&mut self) {
-        if self.sent.is_empty() {
+        if self.sent.is_empty() && self.sent.capacity() > KEPT_MAX {
             self.sent = VecDeque::new();
         }
     }

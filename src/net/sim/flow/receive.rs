@@ -82,7 +82,7 @@ impl Flow {
         self.in_flight.arrived(serial, ack_at, self.inbound.arrived, self.window_told() as u32);
         match ack_at {
             Some(at) if at <= self.timer_due() => {}
-            _ => self.arm(wire.out),
+            _ => self.arm(wire.now, wire.out),
         }
         self.await_acks(wire);
     }
@@ -103,7 +103,7 @@ impl Flow {
         self.inbound.offered = self.offer();
         match wire.paths.back.carry_spared(wire.now, HEADER_BYTES).arrival() {
             Some(at) => wire.out.push((at, Step::Window { edge: self.inbound.offered })),
-            None => self.arm(wire.out),
+            None => self.arm(wire.now, wire.out),
         }
     }
 }

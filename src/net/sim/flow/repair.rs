@@ -107,8 +107,9 @@ impl Flow {
     }
 
     /// Sees to it that the timer is looked at when it is due: something will not be acknowledged before.
-    pub(super) fn arm(&mut self, out: &mut Vec<(Instant, Step)>) {
-        let due = self.timer_due();
+    pub(super) fn arm(&mut self, now: Instant, out: &mut Vec<(Instant, Step)>) {
+        // It may seem overdue while acknowledgements wait to be taken in: that is done first when it is looked at.
+        let due = self.timer_due().max(now);
         let repair = self.repair.get_or_insert_default();
         if due < repair.timer_at {
             repair.timer_at = due;
@@ -146,7 +147,7 @@ impl Flow {
         }
         let (due, gives_up) = self.timer();
         if wire.now < due {
-            self.arm(wire.out);
+            self.arm(wire.now, wire.out);
             return Ok(());
         }
         if gives_up {
@@ -183,7 +184,7 @@ impl Flow {
         if is_probe {
             self.send(wire, self.next, 0);
         }
-        self.arm(wire.out);
+        self.arm(wire.now, wire.out);
     }
 }
 

@@ -4,13 +4,13 @@ use crate::time::nanos_of;
 use std::time::Duration;
 
 /// Before the first measurement (RFC 6298, section 2.1).
-const TIMEOUT_INITIAL: Duration = Duration::from_secs(1);
+const TIMEOUT_INITIAL_US: u64 = 1_000_000;
 /// What is added to the round trip at least: Linux's `TCP_RTO_MIN`, which bounds the variation and not the sum.
 const MARGIN_MIN_US: u64 = 200_000;
 /// Linux's `TCP_RTO_MAX`.
-const TIMEOUT_MAX: Duration = Duration::from_secs(120);
+const TIMEOUT_MAX_US: u64 = 120_000_000;
 /// Doublings after which the greatest time-out is reached in any case.
-pub(super) const BACKOFF_MAX: u8 = 10;
+const BACKOFF_MAX: u8 = 10;
 
 /// Smoothed round trip and its mean deviation, in microseconds; zero before the first sample.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,13 +41,11 @@ impl RoundTrip {
 
     /// The time-out after `backoff` doublings.
     pub(super) fn timeout(self, backoff: u8) -> Duration {
-        let base = match self.smoothed_us {
-            0 => TIMEOUT_INITIAL,
-            smoothed_us => Duration::from_micros(
-                u64::from(smoothed_us) + (4 * u64::from(self.deviation_us)).max(MARGIN_MIN_US),
-            ),
+        let base_us = match u64::from(self.smoothed_us) {
+            0 => TIMEOUT_INITIAL_US,
+            smoothed_us => smoothed_us + (4 * u64::from(self.deviation_us)).max(MARGIN_MIN_US),
         };
-        base.saturating_mul(1 << backoff.min(BACKOFF_MAX)).min(TIMEOUT_MAX)
+        Duration::from_micros((base_us << backoff.min(BACKOFF_MAX)).min(TIMEOUT_MAX_US))
     }
 }
 
@@ -85,7 +83,7 @@ mod tests {
         for measured in [Duration::ZERO, Duration::MAX, Duration::ZERO, Duration::MAX] {
             round_trip.sample(measured);
             assert!(round_trip.timeout(0) >= Duration::from_millis(200));
-            assert!(round_trip.timeout(255) <= TIMEOUT_MAX);
+            assert!(round_trip.timeout(255) <= Duration::from_secs(120));
         }
     }
 }

@@ -7,6 +7,10 @@ use crate::time::{Instant, nanos_of};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Segments of small messages that may be under way besides those that fill the congestion window. What is written
+/// beyond them waits and travels in larger segments. At 40 bytes each they take 40 KiB.
+const SMALL_SEGMENTS_MAX: usize = 1_024;
+
 /// Whether transmission `serial` is not before `other`; numbers wrap.
 fn is_at_or_after(serial: u32, other: u32) -> bool {
     serial.wrapping_sub(other) as i32 >= 0
@@ -31,7 +35,7 @@ impl Flow {
         self.rest(wire.now);
         while let Some((seq, len)) = self.next_segment() {
             let in_flight = self.in_flight.bytes();
-            if !self.congestion.admits(in_flight, len) {
+            if !self.congestion.admits(in_flight, len) || self.in_flight.len() >= self.segments_max() {
                 break;
             }
             if seq < self.next {
@@ -46,15 +50,23 @@ impl Flow {
         }
         if self.in_flight.is_empty() && self.has_unsent() {
             // The receiver's window is shut: the timer will ask for it.
-            self.arm(wire.out);
+            self.arm(wire.now, wire.out);
         }
+    }
+
+    /// How many segments may be under way. The windows count bytes, which bounds full segments only.
+    fn segments_max(&self) -> usize {
+        SMALL_SEGMENTS_MAX + self.congestion.segments(self.settings.mss)
     }
 
     /// After a pause, some of the congestion window is gone.
     fn rest(&mut self, now: Instant) {
         if self.in_flight.is_empty() {
-            let pauses = nanos_of(now.since(self.timer_from)) / nanos_of(self.round_trip.timeout(0));
-            self.congestion.after_idle(pauses, self.settings.mss);
+            let (idle, timeout) = (now.since(self.timer_from), self.round_trip.timeout(0));
+            if idle >= timeout {
+                let timeouts = nanos_of(idle) / nanos_of(timeout);
+                self.congestion.after_idle(timeouts, self.settings.mss);
+            }
         }
     }
 
@@ -100,10 +112,10 @@ impl Flow {
             Some(at) => {
                 wire.out.push((at, Step::Segment { seq, serial, len }));
                 if at > self.timer_due() {
-                    self.arm(wire.out);
+                    self.arm(wire.now, wire.out);
                 }
             }
-            None => self.arm(wire.out),
+            None => self.arm(wire.now, wire.out),
         }
     }
 
@@ -142,7 +154,14 @@ impl Flow {
     }
 
     /// Takes in the acknowledgements that have got back by `now`.
+    #[inline]
     pub(super) fn take_acks(&mut self, now: Instant) {
+        if self.in_flight.awaits_ack() {
+            self.take_pending_acks(now);
+        }
+    }
+
+    fn take_pending_acks(&mut self, now: Instant) {
         let is_limiting = self.congestion.is_limiting(self.in_flight.bytes(), self.settings.mss);
         while let Some(ack) = self.in_flight.take_ack(now) {
             self.apply(ack, is_limiting);

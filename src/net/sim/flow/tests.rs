@@ -9,6 +9,39 @@ use crate::net::sim::link::Link;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+/// What tests ask besides what the world does.
+impl Flow {
+    /// Bytes that are not acknowledged or not read.
+    fn buffered(&self) -> usize {
+        (self.written - self.inbound.read().min(self.acked)) as usize
+    }
+
+    /// Payload that was sent, repetitions included.
+    fn bytes_sent(&self) -> u64 {
+        self.next.min(self.written) + self.repair.as_ref().map_or(0, |repair| repair.bytes_resent)
+    }
+
+    /// Payload that the writer knows to have arrived.
+    fn bytes_acked(&self) -> u64 {
+        self.acked.min(self.written)
+    }
+
+    /// Payload that has arrived in order.
+    fn bytes_delivered(&self) -> u64 {
+        self.inbound.arrived().min(self.written)
+    }
+
+    /// Segments that were sent again.
+    fn retransmissions(&self) -> u64 {
+        self.repair.as_ref().map_or(0, |repair| repair.retransmissions)
+    }
+
+    /// How often the retransmission timer went off.
+    fn timeouts(&self) -> u64 {
+        self.repair.as_ref().map_or(0, |repair| repair.timeouts)
+    }
+}
+
 /// One flow with its two paths and its steps to come.
 struct World {
     now: Instant,
@@ -95,7 +128,7 @@ impl World {
         }
         (self.now, self.taken) = (at, self.taken + 1);
         if self.deaf && matches!(step, Step::Segment { .. }) {
-            self.flow.discard(step, &mut self.out);
+            self.flow.discard(self.now, step, &mut self.out);
             self.keep();
             return Some(Change::default());
         }
@@ -226,6 +259,21 @@ fn a_reader_that_does_not_read_stops_the_writer() {
         assert!(world.step().is_some(), "stuck after {read} bytes");
     }
     assert_eq!(world.flow.timeouts(), 0, "probes are none");
+}
+
+#[test]
+fn a_flood_of_tiny_messages_shares_segments() {
+    let mut world = World::over(&fixed(10), 1);
+    world.transfer(500_000);
+    for _ in 0..50_000 {
+        assert_eq!(world.write(b"tiny"), 4);
+    }
+    let segments = world.flow.in_flight.len();
+    assert!((1_024..2_000).contains(&segments), "{segments} segments under way");
+    while world.flow.bytes_delivered() < 700_000 {
+        world.step().expect("it goes on");
+    }
+    assert_eq!(world.read(), b"tiny".repeat(50_000));
 }
 
 #[test]

@@ -127,7 +127,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(thorough(4_000, 200)))]
+    #![proptest_config(ProptestConfig::with_cases(thorough(2_000, 100)))]
 
     #[test]
     fn bytes_are_late_and_in_order_and_never_missing(
