@@ -261,8 +261,18 @@ fn findings(record: &Record, board: &Board) -> Vec<Finding> {
         }
         Outcome::Incomplete => {
             let told = human_duration((record.virtual_s * 1e9) as u64);
-            let lacking = sent.saturating_sub(delivered) + board.refused.get();
-            find(Some(false), "incomplete", format!("{} did not arrive within {told}", human_count(lacking)));
+            let sentence = match record.scenario {
+                Scenario::Transfer => format!("the last byte did not arrive within {told}"),
+                Scenario::Connect => {
+                    let open = human_count(board.opened.get());
+                    format!(
+                        "{open} of {} connections opened within {told}",
+                        human_count(record.setup.connections)
+                    )
+                }
+                _ => format!("{} messages did not arrive within {told}", human_count(sent - delivered)),
+            };
+            find(Some(false), "incomplete", sentence);
         }
         Outcome::Complete => {}
     }

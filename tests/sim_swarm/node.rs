@@ -450,7 +450,9 @@ impl Node {
             counts.1 += 1;
             let (sent, came) = *counts;
             let in_order = came == number && number <= sent;
-            truth.check(in_order, || format!("letter {number} from core {from} is the {came}. of {sent} here"));
+            truth.check(in_order, || {
+                format!("letter {number} from core {from} is the {came}. of {sent} here")
+            });
             drop(truth);
             if let Some(cargo) = cargo {
                 self.settle(io, cargo);

@@ -240,7 +240,9 @@ impl Oracle {
             format!("connection {number}, end {side}: byte {wrong:?} of {} from {from} on", bytes.len())
         });
         self.check(enough, || format!("connection {number}, end {side}: more came than was sent"));
-        self.check(whole, || format!("connection {number}, end {side}: more came after less than was wanted"));
+        self.check(whole, || {
+            format!("connection {number}, end {side}: more came after less than was wanted")
+        });
     }
 
     /// The other's end of stream was read: everything that it sent has come.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use windlass::sim::{Fault, Host, Latency, Link, Network};
-use windlass::{Cause, Connect, Conn, Cores, Event, Handler, Io, Listen, Options};
+use windlass::{Cause, Conn, Connect, Cores, Event, Handler, Io, Listen, Options};
 
 const PORT: u16 = 7000;
 
