@@ -20,10 +20,14 @@ fn over_bound(record: &Value, name: &str, which: &str) -> f64 {
 /// microseconds to milliseconds.
 #[track_caller]
 fn at_its_bound(record: &Value, name: &str) {
-    for which in ["p50", "max"] {
-        let ratio = over_bound(record, name, which);
-        assert!((0.992..1.02).contains(&ratio), "{which} of {name}: {ratio}");
-    }
+    assert!(
+        (0.992..1.02).contains(&over_bound(record, name, "max")),
+        "{}",
+        measure(record, name)["over_bound"]
+    );
+    // There may be too few samples for a median.
+    let median = measure(record, name)["over_bound"]["p50"].as_f64();
+    assert!(median.is_none_or(|ratio| (0.992..1.02).contains(&ratio)), "{median:?}");
 }
 
 #[test]
@@ -58,6 +62,9 @@ fn a_transfer_takes_what_tcp_needs() {
     let record = played(&["transfer", "--size", "5m", "--bandwidth", "50mbit", "--latency", "20ms"]);
     let ratio = over_bound(&record, "transfer", "max");
     assert!((0.99..1.05).contains(&ratio), "{ratio}");
+    let dropping =
+        ["transfer", "--size", "5m", "--bandwidth", "50mbit", "--latency", "20ms", "--queue", "100k"];
+    assert!(over_bound(&played(&dropping), "transfer", "max") > 1.05, "slow start overruns a short queue");
     let slow = played(&["transfer", "--size", "5m", "--latency", "20ms", "--loss", "2%"]);
     let ratio = over_bound(&slow, "transfer", "max");
     assert!((0.7..1.4).contains(&ratio), "one draw around the mean of the formula: {ratio}");

@@ -23,11 +23,9 @@ use windlass::sim::{Latency, Link};
 /// The name of the record in a directory of results.
 const RECORD: &str = "sim.json";
 
-/// A queue that is not named holds this much of the link's rate, as routers are built (RFC 3439, section 3).
-const QUEUE: Duration = Duration::from_millis(250);
-
-/// And no less than this.
-const QUEUE_BYTES_MIN: usize = 64 << 10;
+/// The queue of a link of which only the rate is said: more than one connection has under way, so that nothing is lost but
+/// by --loss.
+const QUEUE_BYTES: usize = 4 << 20;
 
 const EXAMPLES: &str = "Examples:
   windlass sim mesh                                          100 nodes that talk for a minute, in a second
@@ -117,6 +115,9 @@ struct LinkArgs {
     /// Rate of the link of each pair, such as 1mbit or 1gbit. [default: unlimited]
     #[arg(long, value_name = "RATE", value_parser = spelling::parse_bits, allow_hyphen_values = true)]
     bandwidth: Option<u64>,
+    /// Bytes that may wait for that; what comes on top is dropped. [default: 4194304, which a single connection never fills]
+    #[arg(long, value_name = "BYTES", value_parser = crate::args::parse_count, allow_hyphen_values = true)]
+    queue: Option<usize>,
 }
 
 #[derive(Args, Debug)]
@@ -255,9 +256,9 @@ impl Sim {
         link.jitter = self.link.jitter.unwrap_or(link.jitter);
         link.loss = self.link.loss.unwrap_or(link.loss);
         if let Some(rate) = self.link.bandwidth {
-            let queue = (rate as f64 / 8.0 * QUEUE.as_secs_f64()) as usize;
-            (link.bandwidth_bits_per_s, link.queue_bytes) = (Some(rate), queue.max(QUEUE_BYTES_MIN));
+            (link.bandwidth_bits_per_s, link.queue_bytes) = (Some(rate), QUEUE_BYTES);
         }
+        link.queue_bytes = self.link.queue.unwrap_or(link.queue_bytes);
         plan.validate()?;
         Ok(plan)
     }
