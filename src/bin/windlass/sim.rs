@@ -23,11 +23,9 @@ use windlass::sim::{Latency, Link};
 /// The name of the record in a directory of results.
 const RECORD: &str = "sim.json";
 
-/// A queue that is not named holds this much of the link's rate, as routers are built (RFC 3439, section 3).
-const QUEUE: Duration = Duration::from_millis(250);
-
-/// And no less than this.
-const QUEUE_BYTES_MIN: usize = 64 << 10;
+/// The queue of a link of which only the rate is said: more than one connection has under way, so that nothing is lost but
+/// by --loss.
+const QUEUE_BYTES: usize = 4 << 20;
 
 const EXAMPLES: &str = "Examples:
   windlass sim mesh                                          100 nodes that talk for a minute, in a second
@@ -35,6 +33,7 @@ const EXAMPLES: &str = "Examples:
   windlass sim connect --nodes 100 --loss 2%                 all to all, in a network that loses packets
   windlass sim broadcast --preset world --out sim-1          one to all around the world, and a report to keep
   windlass sim transfer --bandwidth 100mbit --latency 25ms   100 MB, beside what TCP can do on that link
+  windlass sim transfer --bandwidth 100mbit --latency 25ms --real     and over real sockets, through the fault proxy
   windlass sim transfer --preset satellite --size 10m
   windlass sim churn --seed 7 --out sim-2                    nodes crash and come back
   windlass sim partition --fault-lasts 20s                   the network falls apart in two and heals";
@@ -86,6 +85,9 @@ struct CastArgs {
     /// Virtual time from one crash to the next, half to one and a half of it. [default: 1s]
     #[arg(long, value_name = "TIME", value_parser = spelling::parse_time, allow_hyphen_values = true)]
     fault_every: Option<Duration>,
+    /// Also over real sockets on this machine, through the fault proxy with the same conditions. It takes as long as it says.
+    #[arg(long)]
+    real: bool,
     /// Secure every connection.
     #[arg(long, value_enum)]
     secure: Option<SecureName>,
@@ -113,6 +115,9 @@ struct LinkArgs {
     /// Rate of the link of each pair, such as 1mbit or 1gbit. [default: unlimited]
     #[arg(long, value_name = "RATE", value_parser = spelling::parse_bits, allow_hyphen_values = true)]
     bandwidth: Option<u64>,
+    /// Bytes that may wait for that; what comes on top is dropped. [default: 4194304, which a single connection never fills]
+    #[arg(long, value_name = "BYTES", value_parser = crate::args::parse_count, allow_hyphen_values = true)]
+    queue: Option<usize>,
 }
 
 #[derive(Args, Debug)]
@@ -238,7 +243,7 @@ impl Sim {
         plan.duration = cast.duration.unwrap_or(plan.duration);
         plan.fault_lasts = cast.fault_lasts.unwrap_or(plan.fault_lasts);
         plan.fault_every = cast.fault_every.unwrap_or(plan.fault_every);
-        plan.seed = cast.seed;
+        (plan.seed, plan.real) = (cast.seed, cast.real);
         plan.secured = cast.secure.map(SecureName::make).transpose()?;
         plan.command = words::own_command();
         if let Some((name, link)) = &self.link.preset {
@@ -251,9 +256,9 @@ impl Sim {
         link.jitter = self.link.jitter.unwrap_or(link.jitter);
         link.loss = self.link.loss.unwrap_or(link.loss);
         if let Some(rate) = self.link.bandwidth {
-            let queue = (rate as f64 / 8.0 * QUEUE.as_secs_f64()) as usize;
-            (link.bandwidth_bits_per_s, link.queue_bytes) = (Some(rate), queue.max(QUEUE_BYTES_MIN));
+            (link.bandwidth_bits_per_s, link.queue_bytes) = (Some(rate), QUEUE_BYTES);
         }
+        link.queue_bytes = self.link.queue.unwrap_or(link.queue_bytes);
         plan.validate()?;
         Ok(plan)
     }
@@ -279,6 +284,11 @@ impl Sim {
                 "--size",
                 cast.size.is_some() && scenario == Scenario::Connect,
                 "what is said on a new connection is always 16 bytes",
+            ),
+            (
+                "--real",
+                cast.real && scenario != Scenario::Transfer,
+                "a transfer is what is tried on real sockets as well",
             ),
             ("--rate", cast.rate.is_some() && !rounds, "there are no rounds of messages"),
             (

@@ -49,7 +49,7 @@ pub fn header(plan: &Plan, style: Style) -> String {
         what.push(human_bytes(plan.bytes));
     }
     if !matches!(plan.scenario, Scenario::Connect | Scenario::Transfer) {
-        what.push(format!("{} rounds for {}", human_rate(plan.rate_per_s), told(plan.duration)));
+        what.push(format!("rounds at {} for {}", human_rate(plan.rate_per_s), told(plan.duration)));
     }
     what.push(format!("seed {}", plan.seed));
     let name = concat!("windlass ", env!("CARGO_PKG_VERSION"));
