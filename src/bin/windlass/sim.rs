@@ -304,7 +304,10 @@ impl Sim {
         ];
         for (flag, is_stray, why) in strays {
             if is_stray {
-                return Err(Failure::usage(format!("{flag} does nothing in {}: {why}", scenario.name())));
+                return Err(Failure::usage(format!(
+                    "{flag} does nothing here, in {}: {why}",
+                    scenario.name()
+                )));
             }
         }
         Ok(())
