@@ -49,12 +49,12 @@ fn flags_that_do_nothing_are_refused() {
     for (words, said) in [
         (&["transfer", "--nodes", "3"][..], "between two nodes"),
         (&["transfer", "--rate", "3"], "no rounds"),
-        (&["broadcast", "--peers", "3"], "in broadcast: it is for"),
+        (&["broadcast", "--peers", "3"], "--peers does nothing in broadcast"),
         (&["connect", "--size", "100"], "16 bytes"),
         (&["mesh", "--fault-lasts", "1s"], "nothing goes wrong"),
         (&["partition", "--fault-every", "1s"], "only churn"),
         (&["mesh", "--real"], "a transfer is"),
-        (&["transfer", "--real", "--secure", "tls"], "is not secured"),
+        (&["transfer", "--real", "--secure", "tls"], "plain sockets"),
         (&["mesh", "--force"], "--out"),
     ] {
         refused(words, said);

@@ -269,6 +269,9 @@ impl Sim {
         let talks = matches!(scenario, Scenario::Mesh | Scenario::Churn | Scenario::Partition);
         let rounds = talks || scenario == Scenario::Broadcast;
         let has_faults = matches!(scenario, Scenario::Churn | Scenario::Partition);
+        if cast.real && cast.secure.is_some() {
+            return Err(Failure::usage("--real sends over plain sockets: leave --secure out, or --real"));
+        }
         let strays = [
             (
                 "--nodes",
@@ -304,10 +307,7 @@ impl Sim {
         ];
         for (flag, is_stray, why) in strays {
             if is_stray {
-                return Err(Failure::usage(format!(
-                    "{flag} does nothing here, in {}: {why}",
-                    scenario.name()
-                )));
+                return Err(Failure::usage(format!("{flag} does nothing in {}: {why}", scenario.name())));
             }
         }
         Ok(())
