@@ -38,6 +38,7 @@ fn absurd_values_get_a_sentence() {
         (&["partition", "--duration", "10s", "--fault-lasts", "5s"], "a third"),
         (&["churn", "--fault-every", "1ns"], "faults: at most"),
         (&["mesh", "--nodes", "5000", "--peers", "4000"], "fewer --peers"),
+        (&["churn", "--duration", "3s"], "so make it longer"),
         (&["dance"], "partition"),
     ] {
         refused(words, said);
