@@ -37,7 +37,8 @@ pub(super) enum Undo {
     Descriptors(Host),
     /// These blocks of the topology.
     Unblock(std::ops::Range<u64>),
-    Relink(Hosts, Hosts, Option<Link>),
+    /// What was said of links under this number.
+    Relink(u64),
 }
 
 // ---- links and plans
@@ -60,8 +61,8 @@ impl Network {
     pub fn link_between(&mut self, a: &[Host], b: &[Host], link: Link) {
         let (a, b, link) = (hosts(a), hosts(b), sensible(link));
         let mut state = self.shared.lock();
-        state.topology().set_between(a.clone(), b.clone(), Some(link.clone()));
-        state.topology().set_between(b, a, Some(link));
+        state.topology().set_between(a.clone(), b.clone(), link.clone(), None);
+        state.topology().set_between(b, a, link, None);
     }
 
     /// How long a bit takes from one host to another, as their link has drawn it: without jitter, and without what the
@@ -131,11 +132,11 @@ impl Network {
         }
         self.shared.lock().note_fault(u32::try_from(self.inflicted.len()).unwrap_or(u32::MAX));
         self.inflicted.push((self.age(), fault.clone()));
-        self.begin(fault);
+        self.begin(fault, false);
     }
 
-    /// Has a fault happen, and answers how it is undone.
-    fn begin(&mut self, fault: Fault) -> Undo {
+    /// Has a fault happen, for good or to be undone, and answers how it is undone.
+    fn begin(&mut self, fault: Fault, lasts: bool) -> Undo {
         match fault {
             Fault::Crash(host) => {
                 self.shared.lock().reset_host(host.0);
@@ -170,17 +171,17 @@ impl Network {
             }
             Fault::Calm => self.calm(),
             Fault::Lasting(fault, duration) => {
-                let undo = self.begin(*fault);
+                let undo = self.begin(*fault, true);
                 if !matches!(undo, Undo::Nothing) {
                     self.plan(self.now() + duration, Planned::Undo(undo));
                 }
             }
-            fault => return self.begin_on_links(fault),
+            fault => return self.begin_on_links(fault, lasts),
         }
         Undo::Nothing
     }
 
-    fn begin_on_links(&mut self, fault: Fault) -> Undo {
+    fn begin_on_links(&mut self, fault: Fault, lasts: bool) -> Undo {
         let (now, first) = (self.now(), self.blocks);
         let mut state = self.shared.lock();
         match fault {
@@ -200,16 +201,17 @@ impl Network {
             }
             Fault::Heal => state.topology().unblock_all(),
             Fault::Clog(from, to, duration) => {
-                state.topology().clog(&hosts(&from), &hosts(&to), now + duration);
+                state.topology().clog(now, hosts(&from), hosts(&to), now + duration);
             }
             Fault::LossBurst(from, to, loss, duration) => {
-                state.topology().burst(&hosts(&from), &hosts(&to), loss, now + duration);
+                state.topology().burst(now, hosts(&from), hosts(&to), loss, now + duration);
             }
             Fault::ResetStorm(a, b, share) => state.reset_between(&numbers(&a), &numbers(&b), share),
             Fault::Relink(from, to, link) => {
-                let (from, to) = (hosts(&from), hosts(&to));
-                let before = state.topology().set_between(from.clone(), to.clone(), Some(sensible(link)));
-                return Undo::Relink(from, to, before);
+                let number = lasts.then_some(first);
+                state.topology().set_between(hosts(&from), hosts(&to), sensible(link), number);
+                self.blocks += 1;
+                return Undo::Relink(first);
             }
             // All others concern a host.
             _ => {}
@@ -229,7 +231,7 @@ impl Network {
                 let mut state = self.shared.lock();
                 blocks.for_each(|block| state.topology().unblock(block));
             }
-            Undo::Relink(from, to, link) => drop(self.shared.lock().topology().set_between(from, to, link)),
+            Undo::Relink(number) => self.shared.lock().topology().take_back(number),
         }
     }
 

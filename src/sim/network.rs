@@ -33,7 +33,7 @@ pub struct Network {
     pub(super) plans: u64,
     /// What went wrong so far, in this order, counted from the beginning of the network.
     pub(super) inflicted: Vec<(Duration, Fault)>,
-    /// Blocks of the topology so far.
+    /// Blocks of the topology and links said for a while, so far: what they are numbered by.
     pub(super) blocks: u64,
 }
 

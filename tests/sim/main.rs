@@ -13,3 +13,5 @@ mod rig;
 mod secured;
 #[rustfmt::skip]
 mod shrunk;
+#[path = "../../src/thorough.rs"]
+mod thorough;

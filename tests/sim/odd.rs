@@ -1,9 +1,10 @@
 //! Odd values and wrong use: what a user may try by mistake or to see what happens.
 
 use crate::rig::{MS, PORT, Pair, Peer, SECOND};
+use std::path::Path;
 use std::time::Duration;
 use windlass::sim::{Fault, Host, Link, Network};
-use windlass::{Cause, Connect, Cores, Listen, Options};
+use windlass::{Address, Adopt, Cause, Connect, Cores, Interest, Listen, Options, Owner};
 
 /// A network in which nothing is left to happen stands still: it does not run to the end of time.
 #[test]
@@ -206,4 +207,93 @@ fn acting_as_a_host_that_is_down_is_a_mistake_that_is_named() {
     let mut pair = Pair::new(1);
     pair.net.inflict(Fault::PowerOff(pair.client));
     pair.net.with(pair.client, |_: &mut Peer, _| ());
+}
+
+/// What the module's page says a simulation has not: each is an error that says so, and nothing breaks.
+#[test]
+fn what_is_real_is_refused() {
+    let mut pair = Pair::new(1);
+    let real = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = std::net::TcpStream::connect(real.local_addr().unwrap()).unwrap();
+    let said = pair.net.with(pair.client, |_: &mut Peer, io| {
+        let mut said = Vec::new();
+        said.push(io.adopt(Adopt::stream(stream)).map(drop).unwrap_err().to_string());
+        let (_, mut pipe) = mio::unix::pipe::new().unwrap();
+        let registered = io.register_source(&mut pipe, Interest::Readable, Owner::APP);
+        said.push(registered.map(drop).unwrap_err().to_string());
+        said.push(io.listen(Listen::from_std(real)).map(drop).unwrap_err().to_string());
+        said
+    });
+    for error in &said {
+        assert!(error.contains("simulated"), "{said:?}");
+    }
+    let real = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let cores = Cores::new(1).listen(Listen::from_std(real));
+    let error = pair.net.start(pair.server, cores, |_| Peer::default()).unwrap_err();
+    assert!(error.to_string().contains("simulated"), "{error}");
+    let conn = pair.connected(Options::default());
+    pair.send(conn, b"x");
+    pair.net.run_for(SECOND);
+    assert_eq!(pair.seen_by_client().received, b"x");
+}
+
+/// Each host has a loopback and Unix sockets of its own; other addresses than those of hosts lead nowhere.
+#[test]
+fn addresses_mean_what_they_mean_on_a_host() {
+    let mut pair = Pair::new(1);
+    let path = "/run/simulated";
+    let served = |path| Cores::new(1).listen(Listen::unix(path)).listen(Listen::tcp(("127.0.0.1", PORT)));
+    let (there, here) = (pair.net.host("there"), pair.net.host("here"));
+    pair.net.start(there, served(path), |_| Peer::default()).unwrap();
+    pair.net.start(here, served(path), |_| Peer::default()).unwrap();
+    for to in [Address::Unix(Path::new(path).into()), "127.0.0.1:7000".parse().unwrap()] {
+        let connect = || Connect::to(to.clone());
+        pair.net.with(here, |_: &mut Peer, io| io.connect(connect()).unwrap());
+        pair.net.with(pair.client, |_: &mut Peer, io| io.connect(connect()).unwrap());
+    }
+    // Bound to the loopback alone, it does not listen on the host's address.
+    pair.net.with(pair.client, |_: &mut Peer, io| io.connect(Connect::to(here.port(PORT))).unwrap());
+    for to in ["[2001:db8::1]:7000", "192.0.2.1:7000"] {
+        let to: std::net::SocketAddr = to.parse().unwrap();
+        let outcome = pair.net.with(pair.client, |_: &mut Peer, io| io.connect(Connect::to(to)).map(drop));
+        if let Err(error) = outcome {
+            assert!(error.to_string().contains("unreachable"), "{error}");
+        }
+    }
+    pair.net.run_for(SECOND);
+    assert_eq!(pair.net.app::<Peer>(here).accepted, 2);
+    assert_eq!(pair.net.app::<Peer>(there).accepted, 0);
+    let causes: Vec<_> = pair.seen_by_client().closed.iter().map(|closed| closed.cause).collect();
+    let refused = causes.iter().filter(|cause| **cause == Cause::Refused).count();
+    assert!(refused >= 2, "the Unix socket is not there, nor is who listens on the loopback: {causes:?}");
+}
+
+/// A socket that was taken out of a reactor goes on in another one of its host, and nowhere else.
+#[test]
+fn a_released_socket_belongs_to_its_host() {
+    let mut pair = Pair::new(1);
+    let (conn, other) = (pair.connected(Options::default()), pair.net.host("other"));
+    pair.net.start(other, Cores::new(1), |_| Peer::default()).unwrap();
+    let stream = pair.net.with(pair.client, |_: &mut Peer, io| io.release(conn).unwrap().stream);
+    pair.net.run_for(SECOND);
+    let conn = pair.net.with(pair.client, |_: &mut Peer, io| io.adopt(stream).unwrap());
+    pair.send(conn, b"once more");
+    pair.net.run_for(SECOND);
+    assert_eq!(pair.seen_by_client().received, b"once more");
+
+    let stream = pair.net.with(pair.client, |_: &mut Peer, io| io.release(conn).unwrap().stream);
+    let outcome = pair.net.with(other, |_: &mut Peer, io| io.adopt(stream).map(drop));
+    assert!(outcome.is_err(), "a socket does not leave its host");
+    pair.net.run_for(SECOND);
+    assert_eq!(pair.seen_by_server().closed.len(), 1, "refused, it is closed");
+}
+
+/// A socket that outlives its network closes nothing that is there.
+#[test]
+fn a_socket_may_outlive_its_network() {
+    let mut pair = Pair::new(1);
+    let conn = pair.connected(Options::default());
+    let stream = pair.net.with(pair.client, |_: &mut Peer, io| io.release(conn).unwrap().stream);
+    drop(pair);
+    drop(stream);
 }

@@ -10,6 +10,9 @@ use windlass::{Adopt, Conn, Io, Options, Priority, ReleaseError, SendError, Sent
 /// The longest that one send takes: what the oracle has text for.
 const SEND_BYTES_MAX: u64 = 60_000;
 
+/// Which acts may end a connection.
+const ENDING_ACTS: std::ops::RangeInclusive<u32> = 34..=40;
+
 impl Node {
     /// What a handler does when its tick comes.
     pub fn live_a_little(&mut self, io: &mut Io) {
@@ -23,6 +26,12 @@ impl Node {
             0 => self.shut_a_door(io),
             1..6 => self.open_doors(io),
             6..16 => self.connect(io),
+            17 if self.random.u32(..60) == 0 => {
+                let within = Duration::from_millis(about(&mut self.random, 1, 5000));
+                self.tell(io, || format!("shuts down within {within:?}"));
+                self.truth.borrow_mut().hosts[self.host].stopping = true;
+                io.shutdown(within);
+            }
             16 if self.random.u32(..60) == 0 => {
                 self.tell(io, || "stops".into());
                 io.stop();
@@ -65,7 +74,11 @@ impl Node {
         }
         let Some(conn) = self.some(about) else { return };
         let Some(mine) = self.live.get(&conn).cloned() else { return };
-        match self.random.u32(..44) {
+        let mut act = self.random.u32(..44);
+        if ENDING_ACTS.contains(&act) && self.random.u32(..self.plan.ends_one_in) > 0 {
+            act = 0;
+        }
+        match act {
             0..16 if mine.habit != Habit::Sink => {
                 let len = self.length();
                 self.send(io, conn, len);
@@ -81,13 +94,13 @@ impl Node {
                 _ = io.set_priority(conn, pick(&mut self.random, &all));
             }
             33 => _ = io.expect(conn),
-            34 | 35 => self.limit(io, conn),
-            36 => self.relend(io, conn),
+            34..37 => self.limit(io, conn),
             37 => self.finish(io, conn),
             38 if self.random.bool() => self.close(io, conn),
             39 if self.random.u32(..3) == 0 => self.abort(io, conn),
             40 if self.random.bool() => self.release(io, conn),
-            41 => self.change_options(io, conn),
+            41 if self.random.bool() => self.change_options(io, conn),
+            41 => self.relend(io, conn),
             42 => _ = io.flush_now(conn),
             43 if self.random.bool() => self.connect(io),
             _ => {}
@@ -106,12 +119,12 @@ impl Node {
                 }
             }
             (1, Some(timer)) => {
-                let set = self.mark(io);
-                // The tag says what it was first set for: the oracle only wants the two to agree.
-                self.timers.remove(&timer);
-                let known = io.reschedule(timer, io.now() + after) && io.cancel(timer);
-                if !known {
-                    self.fail(io, || format!("{timer:?} could not be moved; {set:?}"));
+                let (due, set) = (io.now() + after, self.mark(io));
+                let known = io.reschedule(timer, due);
+                if let Some(entry) = self.timers.get_mut(&timer).filter(|_| known) {
+                    (entry.0, entry.1) = (due, set);
+                } else {
+                    self.fail(io, || format!("{timer:?} could not be moved"));
                 }
             }
             (2 | 3, _) if self.timers.len() < 50 => {
@@ -119,7 +132,7 @@ impl Node {
                 let at = if self.random.u32(..10) == 0 { io.now() - after } else { io.now() + after };
                 let timer = io.timer_at(at, at.as_nanos());
                 let set = self.mark(io);
-                self.timers.insert(timer, (at, set));
+                self.timers.insert(timer, (at, set, at.as_nanos()));
             }
             _ => _ = self.post(None),
         }
@@ -266,8 +279,9 @@ impl Node {
         let at = (self.random.u32(..3) > 0)
             .then(|| io.now() + Duration::from_millis(about(&mut self.random, 1, 20_000)));
         let Some(mine) = self.live.get_mut(&conn) else { return };
-        // Once it is closed, the deadline has come already or does not come any more.
-        if io.is_open(conn) && io.deadline(conn, at).is_ok() {
+        // Once it is over or closing, a deadline comes no more or has come already.
+        let lives = io.local(conn).is_some() && mine.closing.is_none();
+        if lives && io.deadline(conn, at).is_ok() {
             mine.total = at.map(|at| (at, set));
         }
     }

@@ -3,6 +3,7 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ED25519};
 use std::sync::OnceLock;
+use std::time::Duration;
 use windlass::noise::{self, Noise};
 use windlass::tls::{ClientTls, ServerTls};
 use windlass::{Connect, Listen};
@@ -56,14 +57,16 @@ fn made() -> &'static Made {
 }
 
 impl Keys {
-    /// Keys for a run in which Noise changes them after so many messages.
-    pub fn new(rekey_after: Option<u64>) -> Keys {
+    /// Keys for a run in which Noise changes them after so many messages, and its sessions live that long.
+    pub fn new(rekey_after: Option<u64>, session_max: Option<Duration>) -> Keys {
         let Made { ca_pem, cert_pem, key_pem, noise } = made();
         Keys {
             server: ServerTls::from_pem(cert_pem.as_bytes(), key_pem.as_bytes()).expect("a server's keys"),
             client: ClientTls::builder().roots_pem(ca_pem.as_bytes()).build().expect("a client's roots"),
-            responder: Noise::responder(&noise[0]).rekey_after(rekey_after),
-            initiator: Noise::initiator(&noise[1], noise[0].public()).rekey_after(rekey_after),
+            responder: Noise::responder(&noise[0]).rekey_after(rekey_after).session_max(session_max),
+            initiator: Noise::initiator(&noise[1], noise[0].public())
+                .rekey_after(rekey_after)
+                .session_max(session_max),
         }
     }
 

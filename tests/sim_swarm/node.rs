@@ -108,7 +108,8 @@ pub struct Node {
     pub random: Rng,
     pub live: BTreeMap<Conn, Mine>,
     pub stale: Vec<Conn>,
-    pub timers: BTreeMap<Timer, (Instant, Mark)>,
+    /// When each is due, when that was set, and its tag.
+    pub timers: BTreeMap<Timer, (Instant, Mark, u64)>,
     doors: Vec<Door>,
     mail: CoreMail<Letter>,
     tick: Option<Timer>,
@@ -235,7 +236,7 @@ impl Node {
             return self.check(io, limited, || "connect was refused".into());
         };
         let from = io.local(conn).and_then(|local| local.as_inet());
-        let talk = self.truth.borrow_mut().dialled(self.host, there, plain, from);
+        let talk = self.truth.borrow_mut().dialled(self.host, there, from);
         self.tell(io, || format!("{conn:?} is {talk}, {kind:?}, to {address}"));
         self.take_on(io, conn, talk, DIALLER, plain);
     }
@@ -374,7 +375,7 @@ impl Node {
             Cause::HandshakeTimeout | Cause::HandshakeCut => !opened && !mine.plain,
             Cause::ReadTimeout | Cause::WriteTimeout | Cause::IdleTimeout => opened,
             Cause::PeerClosed => opened,
-            Cause::Truncated => opened && !mine.plain,
+            Cause::Truncated | Cause::SessionExpired => opened && !mine.plain,
             Cause::Reset | Cause::PeerVanished | Cause::DrainTimeout => true,
             // Without descriptors, or where part of a handshake's message finds no memory.
             Cause::System => !opened && (mine.side == DIALLER || reason.errno() == Some(12)),
@@ -430,10 +431,10 @@ impl Node {
             self.check(io, tag == TICK, || "a tick with another tag".into());
             return self.tick(io);
         }
-        let Some((due, set)) = self.timers.remove(&timer) else {
+        let Some((due, set, tag_set)) = self.timers.remove(&timer) else {
             return self.fail(io, || format!("{timer:?} fired and was not set"));
         };
-        self.check(io, due.as_nanos() == tag, || format!("{timer:?} has another's tag"));
+        self.check(io, tag_set == tag, || format!("{timer:?} has another's tag"));
         self.check(io, now >= due, || format!("{timer:?} fired early: it was due at {due:?}"));
         let late = now.since(due.max(set.at)) > TIMER_LATE_MAX && self.is_undisturbed(set);
         self.check(io, !late, || format!("{timer:?} fired late: it was due at {due:?}"));
@@ -535,7 +536,7 @@ impl Handler for Node {
             other => self.fail(io, || format!("{other:?} is nothing that can come")),
         }
         if self.phase() == Phase::Busy {
-            for _ in 0..self.random.u32(..3) {
+            for _ in 0..self.random.u32(..self.plan.acts_max) {
                 self.act(io, about);
             }
             self.panic_perhaps(about);

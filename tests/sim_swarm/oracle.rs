@@ -69,7 +69,6 @@ pub struct End {
 /// A connection.
 #[derive(Clone, Debug)]
 pub struct Talk {
-    pub plain: bool,
     pub ends: [End; 2],
 }
 
@@ -163,17 +162,11 @@ impl Oracle {
     // ---- beginnings
 
     /// A new connection from `host`, which the other end will know by `from`; `to` is nobody's host if nobody is there.
-    pub fn dialled(
-        &mut self,
-        host: usize,
-        to: Option<usize>,
-        plain: bool,
-        from: Option<SocketAddr>,
-    ) -> usize {
+    pub fn dialled(&mut self, host: usize, to: Option<usize>, from: Option<SocketAddr>) -> usize {
         let number = self.talks.len();
         let mine = End { host, known: true, ..End::default() };
         let theirs = End { host: to.unwrap_or(usize::MAX), gone: to.is_none(), ..End::default() };
-        self.talks.push(Talk { plain, ends: [mine, theirs] });
+        self.talks.push(Talk { ends: [mine, theirs] });
         if let Some(from) = from {
             self.by_address.insert(from, number);
         }

@@ -26,6 +26,10 @@ pub struct HostPlan {
     pub panics: bool,
     /// Has a listener shared by its cores from the start, spread like that.
     pub shared: Option<Spread>,
+    /// Of acts that end connections one in so many is done: where all are, hardly any timeout ever comes.
+    pub ends_one_in: u32,
+    /// Acts after each event are fewer than this.
+    pub acts_max: u32,
     /// Virtual time between two acts of a handler out of its own.
     pub tick: Duration,
 }
@@ -87,7 +91,7 @@ impl Plan {
         let number = random.usize(..hosts.len());
         let host = hosts[number];
         let (a, b) = two_sets(random, hosts);
-        let pair = match random.u32(..15) {
+        let pair = match random.u32(..17) {
             0 => (Fault::Crash(host), Some(Fault::Restart(host))),
             1 => (Fault::PowerOff(host), Some(Fault::Restart(host))),
             2 | 3 => (Fault::Pause(host, length), None),
@@ -107,6 +111,8 @@ impl Plan {
             10 => (Fault::Clog(a, b, length), None),
             11 => (Fault::LossBurst(a, b, random.f64(), length), None),
             12 | 13 => (Fault::ResetStorm(a, b, random.f64()), None),
+            14 => (Fault::NoRoute(a, b).lasting(length), None),
+            15 => (Fault::Relink(a, b, link(random)).lasting(length), None),
             _ => (Fault::Relink(a, b, link(random)), None),
         };
         self.faults.push((at, pair.0));
@@ -167,7 +173,9 @@ fn host(random: &mut Rng, number: usize, small: bool) -> HostPlan {
         small,
         panics,
         shared: pick(random, &[None, None, Some(Spread::ReusePort), Some(Spread::HandOff)]),
-        tick: Duration::from_micros(about(random, 500, 100_000)),
+        ends_one_in: pick(random, &[1, 1, 10, 200]),
+        acts_max: pick(random, &[1, 2, 3]),
+        tick: Duration::from_micros(about(random, 500, 1_000_000)),
     }
 }
 
@@ -228,6 +236,9 @@ pub fn options(random: &mut Rng, dialler: bool) -> Options {
         let (idle, interval) =
             (Duration::from_secs(random.u64(1..10)), Duration::from_secs(random.u64(1..3)));
         socket.keep_alive = Some(KeepAlive { idle, interval, probes: random.u32(1..5) });
+    }
+    if one_in(random, 10) {
+        socket.linger = Some(Duration::ZERO);
     }
     if one_in(random, 4) {
         socket.user_timeout = Some(Duration::from_millis(about(random, 1000, 60_000)));

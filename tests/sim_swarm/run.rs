@@ -6,7 +6,6 @@ use crate::oracle::{HostTruth, Oracle, Phase, Shared, Tally};
 use crate::plan::{HostPlan, Plan, pick};
 use fastrand::Rng;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::sync::Once;
@@ -31,6 +30,10 @@ const FORGOTTEN_WITHIN: Duration = Duration::from_secs(3600);
 /// What is asked for is compared with the bound, but chunks are taken whole: the last one may be of 1 MiB, and a
 /// handshake's answer may need one of 64 KiB in the same turn.
 const OVERSHOOT_BYTES_MAX: u64 = (1 << 20) + (64 << 10);
+
+/// How long sessions of Noise may live.
+const SESSIONS_MAX: [Option<Duration>; 4] =
+    [None, None, Some(Duration::from_millis(700)), Some(Duration::from_secs(6))];
 
 /// What a run came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -71,11 +74,11 @@ struct Run {
     checks: u64,
 }
 
-/// Runs a seed, without the faults of these numbers.
-pub fn run(seed: u64, without: &BTreeSet<usize>) -> Outcome {
+/// Runs a seed under these faults, of which [`faults`] knows the usual ones.
+pub fn run(seed: u64, faults: &[(Duration, Fault)]) -> Outcome {
     mute_planned_panics();
     PANICKED.set(false);
-    let mut run = Run::new(seed, without);
+    let mut run = Run::new(seed, faults);
     run.go();
     let truth = run.truth.borrow();
     Outcome {
@@ -86,10 +89,9 @@ pub fn run(seed: u64, without: &BTreeSet<usize>) -> Outcome {
     }
 }
 
-/// The faults of a seed by their numbers, to be printed.
-pub fn faults(seed: u64) -> Vec<String> {
-    let (_, _, plan) = draw(seed);
-    plan.faults.iter().enumerate().map(|(n, (at, fault))| format!("{n}: at {at:?} {fault:?}")).collect()
+/// The faults that a seed draws, by the virtual time at which they happen.
+pub fn faults(seed: u64) -> Vec<(Duration, Fault)> {
+    draw(seed).2.faults
 }
 
 fn draw(seed: u64) -> (Network, Vec<Host>, Plan) {
@@ -101,19 +103,18 @@ fn draw(seed: u64) -> (Network, Vec<Host>, Plan) {
 }
 
 impl Run {
-    fn new(seed: u64, without: &BTreeSet<usize>) -> Run {
+    fn new(seed: u64, faults: &[(Duration, Fault)]) -> Run {
         let (mut net, hosts, mut plan) = draw(seed);
         let mut random = Rng::with_seed(!seed);
         let truth: Shared = Rc::new(RefCell::new(Oracle::new(hosts.len())));
         for (a, b, link) in &plan.links {
             net.inflict(Fault::Relink(vec![hosts[*a]], vec![hosts[*b]], link.clone()));
         }
-        for (number, (at, fault)) in plan.faults.iter().enumerate() {
-            if !without.contains(&number) {
-                net.at(*at, fault.clone());
-            }
-        }
-        let keys = Rc::new(Keys::new(pick(&mut random, &[None, Some(3), Some(50)])));
+        net.schedule(faults);
+        let keys = Rc::new(Keys::new(
+            pick(&mut random, &[None, Some(3), Some(50)]),
+            pick(&mut random, &SESSIONS_MAX),
+        ));
         let addresses: Rc<[Ipv4Addr]> = hosts.iter().map(|host| host.ip()).collect();
         let plans: Vec<Rc<HostPlan>> = plan.hosts.drain(..).map(Rc::new).collect();
         for plan in &plans {

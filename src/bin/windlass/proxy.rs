@@ -59,22 +59,24 @@ pub struct ProxyCommand {
 }
 
 fn help() -> String {
+    let example: String =
+        file::EXAMPLE.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect();
     format!(
         "Examples:
   windlass proxy --upstream 127.0.0.1:6379 --toxic latency=100ms,jitter=10ms
-  windlass proxy --listen 127.0.0.1:26379 --upstream localhost:6379 --toxic timeout=0,upstream --seed 7
+  windlass proxy --listen 127.0.0.1:26379 --upstream localhost:6379 --toxic timeout=0,upstream
   windlass proxy --listen unix:/tmp/slow.sock --upstream unix:/run/db.sock --toxic bandwidth=1MB/s
-  windlass proxy --control                     an empty one, for Toxiproxy's clients on 127.0.0.1:8474
-  windlass proxy --config proxies.toml --control
-  curl -d '{{\"type\": \"latency\", \"attributes\": {{\"latency\": 100}}}}' http://127.0.0.1:8474/proxies/proxy/toxics
-  curl -X DELETE http://127.0.0.1:8474/proxies/proxy/toxics/latency_downstream
+  windlass proxy --config proxies.toml --seed 7
+  windlass proxy --control            an empty one, for Toxiproxy's clients on 127.0.0.1:8474
+  curl -d '{{\"type\": \"timeout\"}}' localhost:8474/proxies/NAME/toxics
+  curl -X DELETE localhost:8474/proxies/NAME/toxics/timeout_downstream
 
 {}
 
 A file says the same, with the names of the attributes as fields:
 {}",
         spelling::TOXICS,
-        file::EXAMPLE
+        example.trim_end()
     )
 }
 

@@ -26,8 +26,9 @@ pub(super) struct Listening {
 }
 
 impl Listening {
+    /// As on Linux, one more than its backlog may wait.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting.len() >= self.backlog
+        self.waiting.len() > self.backlog
     }
 
     pub(super) fn has(&self, channel: Handle) -> bool {
@@ -66,7 +67,7 @@ impl State {
             address: address.clone(),
             options: how.options.clone(),
             reuse_port: how.reuse_port,
-            backlog: usize::try_from(how.backlog).unwrap_or(0).max(1),
+            backlog: usize::try_from(how.backlog).unwrap_or(0),
             waiting: VecDeque::new(),
             watched: None,
             listed: false,
