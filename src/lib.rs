@@ -64,8 +64,9 @@
 //! - `load`: the benchmark behind `windlass bench`, as a library: see `load`.
 //! - `noise`: connections secured with the Noise protocol: see `noise`.
 //! - `proxy`: a proxy that injects faults between real programs: see `proxy`.
-//! - `sim`: a simulated network under the same reactor, to test protocols in: see `sim`.
+//! - `scenario`: what is behind `windlass sim`, as a library: see `scenario`.
 //! - `signals`: [`Cores`] end gracefully on SIGINT and SIGTERM.
+//! - `sim`: a simulated network under the same reactor, to test protocols in: see `sim`.
 //! - `tls`: connections secured with TLS 1.3: see `tls`.
 //! - `tls12`: TLS 1.2 as well, for whoever asks for it.
 #![cfg_attr(docsrs, feature(doc_cfg))]

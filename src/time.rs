@@ -123,10 +123,11 @@ thread_local! {
     static VIRTUAL_WALL: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Sets the time since 1970 that [`wall_now`] tells on this thread; `None` gives it back to the machine's clock.
+/// Sets the time since 1970 that [`wall_now`] tells on this thread; `None` gives it back to the machine's clock. Answers
+/// what was set before.
 #[cfg(feature = "sim")]
-pub(crate) fn set_virtual_wall(since_1970: Option<Duration>) {
-    VIRTUAL_WALL.set(since_1970);
+pub(crate) fn set_virtual_wall(since_1970: Option<Duration>) -> Option<Duration> {
+    VIRTUAL_WALL.replace(since_1970)
 }
 
 /// What [`set_virtual_wall`] set on this thread.

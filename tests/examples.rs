@@ -47,6 +47,16 @@ fn load_protocol_gets_every_sum_right() {
     assert!(!told.contains("p99.9"), "one sample in a thousand is no percentile: {told}");
 }
 
+#[cfg(feature = "sim")]
+#[test]
+fn sim_cluster_comes_through_its_story_and_those_that_are_drawn() {
+    let outcome = process::run_to_end("sim_cluster", &[]);
+    let told = String::from_utf8_lossy(&outcome.stdout);
+    assert!(outcome.status.success(), "{told}{}", String::from_utf8_lossy(&outcome.stderr));
+    assert!(told.contains("s  Fault::PowerOff(Host::nth(0)).lasting(Duration::from_secs(5))\n"), "{told}");
+    assert!(told.contains("\n100 drawn stories with "), "{told}");
+}
+
 #[test]
 fn what_an_example_does_not_understand_it_says_and_ends_with_2() {
     for wrong in [["--listen", "nowhere"], ["--cores", "many"], ["--speed", "7"]] {

@@ -65,8 +65,11 @@ pub fn spawn(upstream: impl fmt::Display) -> Result<FaultProxy, ProxyError> {
 pub fn spawn_with(plan: Plan, seed: u64) -> Result<FaultProxy, ProxyError> {
     let mut reactor = Reactor::new(Config::default()).map_err(ProxyError::Limit)?;
     let mut proxies = Proxies::new(seed);
-    let made = proxies.create(reactor.io(), plan)?.plan();
+    // Also one that is to begin switched off learns its port now, so that its address stays what it is.
+    let as_planned = Change { enabled: Some(plan.enabled), ..Change::default() };
+    let made = proxies.create(reactor.io(), Plan { enabled: true, ..plan })?.plan();
     let (name, address) = (made.name.clone(), made.listen.clone());
+    proxies.update(reactor.io(), &name, &as_planned)?;
     let (wishes, inbox) = reactor.io().mailbox(WISHES_MAX, Owner::APP).map_err(ProxyError::Limit)?;
     let metrics = Metrics::new(vec![reactor.io().metrics()]);
     let stopper = reactor.stopper();

@@ -73,14 +73,13 @@ impl Board {
         }
     }
 
-    /// A message of that many bytes arrived that took `taken_ns`, and at least `bound_ns`.
+    /// A message arrived that took `taken_ns`, and at least `bound_ns`.
     #[inline]
-    pub fn arrived(&self, now: Instant, bytes: usize, taken_ns: u64, bound_ns: u64) {
+    pub fn arrived(&self, now: Instant, taken_ns: u64, bound_ns: u64) {
         self.delivery.record(taken_ns, bound_ns);
         self.heat.add(now, taken_ns);
         count(&self.delivered);
         self.arrivals.add(now, 1);
-        self.received_bytes.add(now, bytes as u64);
     }
 
     /// A connection is open that was asked for at `asked_at`.

@@ -90,7 +90,7 @@ impl Sink {
         for message in &mut messages {
             let word = |at: usize| u64::from_le_bytes(message[at..at + 8].try_into().expect("8 bytes"));
             let taken_ns = now.as_nanos().saturating_sub(word(0));
-            self.board.arrived(now, message.len(), taken_ns, self.bound_ns);
+            self.board.arrived(now, taken_ns, self.bound_ns);
             if let Some((sent_at, left)) = self.rounds.borrow_mut().get_mut(word(8) as usize) {
                 *left -= 1;
                 if *left == 0 {

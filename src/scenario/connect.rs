@@ -70,7 +70,6 @@ impl Handler for Caller {
                 board.heat.add(io.now(), taken_ns);
                 count(&board.delivered);
                 board.arrivals.add(io.now(), 1);
-                board.received_bytes.add(io.now(), bytes.len() as u64);
             }
             Event::Closed { conn, .. } => {
                 count(if self.pending.remove(&conn).is_some() { &board.refused } else { &board.broken });

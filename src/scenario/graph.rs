@@ -11,12 +11,15 @@ use std::collections::BTreeSet;
 pub(super) fn neighbours(nodes: usize, peers: usize, random: &mut Rng) -> Vec<(u32, u32)> {
     let mut ring: Vec<u32> = (0..nodes as u32).collect();
     random.shuffle(&mut ring);
-    let farthest = nodes / 2;
-    let mut distances: Vec<usize> = (2..=farthest).collect();
+    // At half of the ring both ways lead to the same node, which is worth a neighbour only where all are neighbours.
+    let mut distances: Vec<usize> = (2..=nodes.saturating_sub(1) / 2).collect();
     random.shuffle(&mut distances);
     distances.truncate(peers.div_ceil(2).saturating_sub(1));
-    if farthest > 0 {
+    if nodes > 2 {
         distances.push(1);
+    }
+    if nodes.is_multiple_of(2) && nodes > 0 && peers >= nodes - 1 {
+        distances.push(nodes / 2);
     }
     let mut pairs = BTreeSet::new();
     for (at, &from) in ring.iter().enumerate() {
@@ -46,7 +49,7 @@ mod tests {
 
     #[test]
     fn everybody_has_as_many_neighbours_as_asked_for() {
-        for nodes in [17, 100, 1_000] {
+        for nodes in [10, 17, 20, 100, 1_000] {
             let pairs = neighbours(nodes, 8, &mut Rng::with_seed(7));
             assert!(degrees(nodes, &pairs).iter().all(|degree| *degree == 8), "{nodes} nodes");
         }

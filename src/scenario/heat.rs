@@ -10,12 +10,19 @@ pub(super) const COLUMNS: usize = 120;
 /// Bins for each doubling of a time.
 const BINS_PER_OCTAVE: u32 = 4;
 
-/// Counts in columns of virtual time and bins of delivery time.
+/// Counts in columns of virtual time and bins of delivery time. Columns are made longer as time goes on, so that there are
+/// never too many.
 #[derive(Debug)]
 pub(super) struct Heat {
     began: Instant,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
     column_ns: u64,
-    counts: RefCell<Vec<Vec<u32>>>,
+    /// By column and bin.
+    counts: Vec<Vec<u32>>,
 }
 
 /// One bin of one column in which something was counted.
@@ -29,20 +36,25 @@ pub(super) struct Cell {
 }
 
 impl Heat {
-    pub fn new(began: Instant, duration: Duration) -> Heat {
-        let column_ns = (nanos_of(duration) / COLUMNS as u64).max(1);
-        Heat { began, column_ns, counts: RefCell::default() }
+    pub fn new(began: Instant, expected: Duration) -> Heat {
+        let column_ns = nanos_of(expected).div_ceil(COLUMNS as u64).max(1);
+        Heat { began, inner: RefCell::new(Inner { column_ns, counts: Vec::new() }) }
     }
 
     /// Something that took `taken_ns` arrived at `now`.
     #[inline]
     pub fn add(&self, now: Instant, taken_ns: u64) {
-        let column = (nanos_of(now.since(self.began)) / self.column_ns) as usize;
-        let mut counts = self.counts.borrow_mut();
-        if column >= counts.len() {
-            counts.resize(column + 1, Vec::new());
+        let since_ns = nanos_of(now.since(self.began));
+        let mut inner = self.inner.borrow_mut();
+        let mut column = (since_ns / inner.column_ns) as usize;
+        if column >= inner.counts.len() {
+            while column >= 2 * COLUMNS {
+                inner.halve();
+                column = (since_ns / inner.column_ns) as usize;
+            }
+            inner.counts.resize(column + 1, Vec::new());
         }
-        let (bin, column) = (bin_of(taken_ns), &mut counts[column]);
+        let (bin, column) = (bin_of(taken_ns), &mut inner.counts[column]);
         if bin >= column.len() {
             column.resize(bin + 1, 0);
         }
@@ -51,9 +63,10 @@ impl Heat {
 
     /// What was counted.
     pub fn cells(&self) -> Vec<Cell> {
+        let inner = self.inner.borrow();
+        let at = |column: usize| (column as u64 * inner.column_ns) as f64 / 1e9;
         let mut cells = Vec::new();
-        let at = |column: usize| (column as u64 * self.column_ns) as f64 / 1e9;
-        for (column, bins) in self.counts.borrow().iter().enumerate() {
+        for (column, bins) in inner.counts.iter().enumerate() {
             for (bin, count) in bins.iter().enumerate().filter(|(_, count)| **count > 0) {
                 cells.push(Cell {
                     from_s: at(column),
@@ -65,6 +78,18 @@ impl Heat {
             }
         }
         cells
+    }
+}
+
+impl Inner {
+    fn halve(&mut self) {
+        let merged = |pair: &[Vec<u32>]| {
+            let bins = pair.iter().map(Vec::len).max().unwrap_or(0);
+            let sum = |bin: usize| pair.iter().filter_map(|column| column.get(bin)).sum();
+            (0..bins).map(sum).collect()
+        };
+        self.counts = self.counts.chunks(2).map(merged).collect();
+        self.column_ns *= 2;
     }
 }
 
@@ -103,5 +128,16 @@ mod tests {
         assert_eq!(cells.len(), 1);
         assert_eq!((cells[0].from_s, cells[0].to_s, cells[0].count), (1.0, 2.0, 2));
         assert!(cells[0].low_ns <= 100.0 && cells[0].high_ns > 101.0);
+    }
+
+    #[test]
+    fn columns_are_few_however_long_it_lasts_and_nothing_is_forgotten() {
+        let heat = Heat::new(Instant::ZERO, Duration::ZERO);
+        for ms in 0..5_000 {
+            heat.add(Instant::from_millis(ms), 1_000 + ms);
+        }
+        let cells = heat.cells();
+        assert_eq!(cells.iter().map(|cell| cell.count).sum::<u64>(), 5_000);
+        assert!(cells.chunk_by(|a, b| a.from_s == b.from_s).count() <= 2 * COLUMNS);
     }
 }

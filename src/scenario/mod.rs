@@ -28,11 +28,14 @@ mod heat;
 mod meter;
 mod node;
 mod plan;
+mod real;
 pub mod record;
 mod report;
 mod stage;
 mod talk;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod transfer;
 
 pub use plan::{Plan, Scenario, Secured};
@@ -55,5 +58,11 @@ pub fn play(plan: &Plan, watch: &mut Watch<'_>) -> Result<Record, Error> {
         Scenario::Transfer => transfer::play(plan, watch)?,
         Scenario::Mesh | Scenario::Churn | Scenario::Partition => talk::play(plan, watch)?,
     };
-    Ok(tell::record(plan, &played))
+    let mut record = tell::record(plan, &played);
+    if let (true, Scenario::Transfer, Some(simulated)) = (plan.real, plan.scenario, record.transfer_time()) {
+        let ways = talk::ways(&played.stage.net, &played.hosts, 0, 1);
+        drop(played);
+        record.add_real(real::transfer(plan, ways, simulated, watch)?);
+    }
+    Ok(record)
 }

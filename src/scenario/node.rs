@@ -167,7 +167,7 @@ impl Node {
         for message in &mut messages {
             let word = |at: usize| u64::from_le_bytes(message[at..at + 8].try_into().expect("8 bytes"));
             let taken_ns = now.as_nanos().saturating_sub(word(0));
-            self.talk.board.arrived(now, message.len(), taken_ns, word(8));
+            self.talk.board.arrived(now, taken_ns, word(8));
         }
         let rest = messages.remainder().len();
         if rest > 0 {

@@ -14,8 +14,9 @@ use std::time::Duration;
 /// The most nodes of a scenario.
 pub const NODES_MAX: usize = 10_000;
 
-/// The most connections of a scenario. Each takes about 2 KiB at its two ends and between them.
-pub const CONNECTIONS_MAX: usize = 1_000_000;
+/// The most connections of a scenario. Each takes about 7 KB at its two ends and between them, once
+/// something was sent on it.
+pub const CONNECTIONS_MAX: usize = 600_000;
 
 /// The longest virtual time.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -26,8 +27,14 @@ pub const MESSAGE_BYTES_MAX: u64 = 64 << 10;
 /// The largest transfer.
 pub const TRANSFER_BYTES_MAX: u64 = 10_000_000_000;
 
+/// The most faults of a scenario.
+pub const FAULTS_MAX: f64 = 100_000.0;
+
 /// The most rounds of messages per virtual second.
 pub const RATE_MAX: f64 = 10_000.0;
+
+/// The fewest.
+pub const RATE_MIN: f64 = 0.001;
 
 /// What can be played.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -166,6 +173,8 @@ pub struct Plan {
     pub fault_lasts: Duration,
     /// Virtual time from one fault to the next, over all nodes.
     pub fault_every: Duration,
+    /// Play a transfer over real sockets as well, through the fault proxy.
+    pub real: bool,
     /// The command that repeats it, for reports; empty if there is none.
     pub command: String,
 }
@@ -202,6 +211,7 @@ impl Plan {
                 _ => Duration::from_secs(3),
             },
             fault_every: Duration::from_secs(1),
+            real: false,
             command: String::new(),
         }
     }
@@ -220,7 +230,8 @@ impl Plan {
     /// Connections that it opens.
     #[must_use]
     pub fn connections(&self) -> usize {
-        let peers = self.peers.map_or(self.nodes - 1, |peers| peers.next_multiple_of(2).min(self.nodes - 1));
+        let others = self.nodes - 1;
+        let peers = self.peers.map_or(others, |peers| peers.min(others).next_multiple_of(2).min(others));
         match self.scenario {
             Scenario::Transfer => 1,
             Scenario::Broadcast => self.nodes - 1,
@@ -246,28 +257,17 @@ impl Plan {
                 self.duration
             ));
         }
-        if self.scenario == Scenario::Connect && self.connections() > CONNECTIONS_MAX {
+        if self.connections() > CONNECTIONS_MAX {
             return refuse(format!(
-                "{} connections between {} nodes: at most {CONNECTIONS_MAX} fit into memory; say with how many --peers each \
-                 connects",
+                "{} connections between {} nodes: at most {CONNECTIONS_MAX} fit into memory; say with fewer --peers that each \
+                 has to do with fewer others",
                 self.connections(),
                 self.nodes
             ));
         }
-        if self.fault_lasts.is_zero() || self.fault_every.is_zero() {
-            return refuse("faults must last longer than 0, and come one after the other".into());
-        }
-        if self.scenario == Scenario::Partition && self.duration < self.fault_lasts * 3 {
+        if !(RATE_MIN..=RATE_MAX).contains(&self.rate_per_s) {
             return refuse(format!(
-                "a partition of {:?} in {:?}: a third lies before it and a third after, so give it {:?} at least",
-                self.fault_lasts,
-                self.duration,
-                self.fault_lasts * 3
-            ));
-        }
-        if !(self.rate_per_s > 0.0 && self.rate_per_s <= RATE_MAX) {
-            return refuse(format!(
-                "{} rounds per second: must be above 0 and at most {RATE_MAX}",
+                "{} rounds per second: must be between {RATE_MIN} and {RATE_MAX}",
                 self.rate_per_s
             ));
         }
@@ -278,6 +278,29 @@ impl Plan {
         if !(least..=most).contains(&self.bytes) {
             return refuse(format!("{} bytes: must be between {least} and {most}", self.bytes));
         }
+        self.validate_faults()?;
         self.link.validate()
+    }
+
+    fn validate_faults(&self) -> Result<(), Error> {
+        let refuse = |sentence: String| Err(Error::Config(sentence));
+        if self.fault_lasts.is_zero() || self.fault_every.is_zero() {
+            return refuse("faults must last longer than 0, and come one after the other".into());
+        }
+        let faults = self.duration.as_secs_f64() / self.fault_every.as_secs_f64();
+        if self.scenario == Scenario::Churn && faults > FAULTS_MAX {
+            return refuse(format!(
+                "{faults:.0} faults: at most {FAULTS_MAX}; put more time between two of them"
+            ));
+        }
+        if self.scenario == Scenario::Partition && self.duration < self.fault_lasts * 3 {
+            return refuse(format!(
+                "a partition of {:?} in {:?}: a third lies before it and a third after, so give it {:?} at least",
+                self.fault_lasts,
+                self.duration,
+                self.fault_lasts * 3
+            ));
+        }
+        Ok(())
     }
 }

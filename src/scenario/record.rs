@@ -52,6 +52,8 @@ pub struct Record {
     pub topology: Topology,
     /// What went wrong, and when.
     pub faults: Vec<FaultSpan>,
+    /// The same over real sockets, if that was asked for.
+    pub real: Option<Real>,
     /// What it took on this machine, the only part that differs between two runs of the same plan.
     pub wall: Wall,
 }
@@ -157,7 +159,7 @@ pub struct OverBound {
 pub struct Figure {
     /// Its name, unique in the record.
     pub name: String,
-    /// What it is counted in: `s`, `bytes`, `bits_per_s`, `messages`, `connections`, `ratio`.
+    /// What it is counted in: `s`, `bits_per_s`, `messages`, `connections`, `nodes`.
     pub unit: String,
     /// The number.
     pub value: f64,
@@ -224,6 +226,19 @@ pub struct FaultSpan {
     pub to_s: f64,
     /// Numbers of the nodes that it was about; of a partition, those on one side.
     pub nodes: Vec<u32>,
+}
+
+/// The same transfer over real sockets on this machine, through the fault proxy with the same conditions.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Real {
+    /// From asking for the connection to the last byte.
+    pub time_s: f64,
+    /// Payload in bits per second.
+    pub goodput_bits_per_s: f64,
+    /// That time over the simulated one.
+    pub over_simulated: f64,
+    /// What the proxy did to it.
+    pub conditions: String,
 }
 
 /// What it took on this machine.

@@ -18,6 +18,9 @@ use std::time::Duration;
 /// Virtual time after the last message in which it may still arrive.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The same where nodes crash: what went down with them never arrives.
+const GRACE_AFTER_CRASHES: Duration = Duration::from_secs(2);
+
 /// The same after a partition, where TCP may have waited long before it tries again.
 const GRACE_AFTER_PARTITION: Duration = Duration::from_secs(60);
 
@@ -59,7 +62,11 @@ pub(super) fn play<'a, 'b>(plan: &Plan, watch: &'a mut Watch<'b>) -> Result<Play
     }
     let board = Rc::new(Board::new(net.now(), plan.duration, plan.nodes));
     start(plan, &mut net, &hosts, &edges, &faults, &board)?;
-    let grace = if plan.scenario == Scenario::Partition { GRACE_AFTER_PARTITION } else { GRACE };
+    let grace = match plan.scenario {
+        Scenario::Churn => GRACE_AFTER_CRASHES,
+        Scenario::Partition => GRACE_AFTER_PARTITION,
+        _ => GRACE,
+    };
     let mut stage = Stage::new(net, plan.duration, watch);
     stage.run_to(plan.duration);
     // What is under way may arrive, and nothing else happens meanwhile.

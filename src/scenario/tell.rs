@@ -4,8 +4,8 @@ use super::board::Board;
 use super::course::Course as Counted;
 use super::plan::{Plan, Scenario};
 use super::record::{
-    Course, Edge, FaultSpan, Figure, Finding, HeatCell, LinkSetup, Measure, Outcome, Record, SCHEMA_VERSION,
-    Setup, Topology, Wall,
+    Course, Edge, FaultSpan, Figure, Finding, HeatCell, LinkSetup, Measure, Outcome, Real, Record,
+    SCHEMA_VERSION, Setup, Topology, Wall,
 };
 use super::talk::{Played, ways, without_quorum};
 use super::transfer;
@@ -42,6 +42,7 @@ pub(super) fn record(plan: &Plan, played: &Played<'_, '_>) -> Record {
         heat: heat(board),
         topology: topology(played),
         faults: played.faults.iter().map(span).collect(),
+        real: None,
         wall: Wall {
             started_unix_ms: cost.started_unix_ms,
             wall_s,
@@ -172,10 +173,10 @@ fn figures(plan: &Plan, played: &Played<'_, '_>, end: Duration) -> Vec<Figure> {
         let without = without_quorum(board, &played.faults, end.min(plan.duration));
         let total: f64 = without.iter().map(Duration::as_secs_f64).sum();
         let longest = without.iter().max().copied().unwrap_or_default();
-        add("without a quorum, all nodes", "s", total);
-        add("without a quorum, worst node", "s", longest.as_secs_f64());
+        add("without a quorum (all nodes)", "s", total);
+        add("without a quorum (worst node)", "s", longest.as_secs_f64());
         let down: f64 = played.faults.iter().map(|fault| (fault.until - fault.at).as_secs_f64()).sum();
-        add("down, all nodes", "s", down);
+        add("down (all nodes)", "s", down);
         add("nodes taken down", "nodes", played.faults.len() as f64);
     }
     made
@@ -194,10 +195,7 @@ fn courses(plan: &Plan, board: &Board, faults: &[super::talk::Planned], end: Dur
             made.push(rate("first bytes", "messages_per_s", &board.arrivals, 1.0));
         }
         Scenario::Transfer => made.push(rate("goodput", "bits_per_s", &board.received_bytes, 8.0)),
-        _ => {
-            made.push(rate("messages", "messages_per_s", &board.arrivals, 1.0));
-            made.push(rate("goodput", "bits_per_s", &board.received_bytes, 8.0));
-        }
+        _ => made.push(rate("messages", "messages_per_s", &board.arrivals, 1.0)),
     }
     if plan.scenario == Scenario::Churn {
         let column = end / QUORUM_COLUMNS as u32;
@@ -263,8 +261,18 @@ fn findings(record: &Record, board: &Board) -> Vec<Finding> {
         }
         Outcome::Incomplete => {
             let told = human_duration((record.virtual_s * 1e9) as u64);
-            let lacking = sent.saturating_sub(delivered) + board.refused.get();
-            find(Some(false), "incomplete", format!("{} did not arrive within {told}", human_count(lacking)));
+            let sentence = match record.scenario {
+                Scenario::Transfer => format!("the last byte did not arrive within {told}"),
+                Scenario::Connect => {
+                    let open = human_count(board.opened.get());
+                    format!(
+                        "{open} of {} connections opened within {told}",
+                        human_count(record.setup.connections)
+                    )
+                }
+                _ => format!("{} messages did not arrive within {told}", human_count(sent - delivered)),
+            };
+            find(Some(false), "incomplete", sentence);
         }
         Outcome::Complete => {}
     }
@@ -290,8 +298,8 @@ fn findings(record: &Record, board: &Board) -> Vec<Finding> {
             "quorum",
             format!(
                 "nodes that were up lacked a majority of their neighbours for {} in all, the worst for {}",
-                seconds("without a quorum, all nodes"),
-                seconds("without a quorum, worst node")
+                seconds("without a quorum (all nodes)"),
+                seconds("without a quorum (worst node)")
             ),
         );
         let lost = sent.saturating_sub(delivered);
@@ -310,6 +318,32 @@ fn findings(record: &Record, board: &Board) -> Vec<Finding> {
         find(Some(true), "complete", found);
     }
     made
+}
+
+impl Record {
+    /// How long the transfer took, if there was one and it came to its end.
+    pub(super) fn transfer_time(&self) -> Option<Duration> {
+        Some(Duration::from_nanos(self.measure("transfer")?.times.histogram.max()?))
+    }
+
+    /// Adds what the same transfer took over real sockets; `None` if somebody ended it early.
+    pub(super) fn add_real(&mut self, real: Option<Real>) {
+        let Some(real) = real else {
+            self.outcome = Outcome::Interrupted;
+            return;
+        };
+        self.findings.push(Finding {
+            good: None,
+            name: "real".to_owned(),
+            sentence: format!(
+                "over real sockets {}, {:.2}× the simulated time; the proxy did: {}",
+                human_duration((real.time_s * 1e9) as u64),
+                real.over_simulated,
+                real.conditions
+            ),
+        });
+        self.real = Some(real);
+    }
 }
 
 /// The times of a measure in a few words.

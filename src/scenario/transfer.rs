@@ -7,6 +7,7 @@ use super::plan::Plan;
 use super::stage::{Stage, Watch};
 use super::talk::{Played, ways};
 use crate::collections::Conn;
+use crate::conn::Options;
 use crate::error::Error;
 use crate::reactor::{Core, Cores, Event, Handler, Io};
 use crate::sim::Network;
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Bytes that the sender gives to the reactor at a time.
-const CHUNK_BYTES: usize = 64 << 10;
+pub(super) const CHUNK_BYTES: usize = 64 << 10;
 
 /// How long a transfer is expected to take: until the last byte, and what that figure means.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,14 @@ pub(super) fn expected(plan: &Plan, there: Duration, back: Duration) -> Expected
         }
     }
     Expected { time: lossless, what: "handshake, slow start, serialization, latency" }
+}
+
+/// What takes its time is what is to be measured: a link may need minutes for what the send buffer holds.
+fn patient() -> Options {
+    Options::with(|options| {
+        let timeouts = &mut options.timeouts;
+        (timeouts.read, timeouts.write, timeouts.keep_alive) = (None, None, None);
+    })
 }
 
 /// The node that sends.
@@ -118,13 +127,15 @@ pub(super) fn play<'a, 'b>(plan: &Plan, watch: &'a mut Watch<'b>) -> Result<Play
     let board = Rc::new(Board::new(began, expected, plan.nodes));
     board.sent.set(1);
     let theirs = Rc::clone(&board);
-    net.start(hosts[1], Cores::new(1).listen(listen(plan.secured.as_ref())), move |_: &mut Core<'_>| {
-        Taker { board: Rc::clone(&theirs), began, got: 0, bytes, expected }
-    })?;
+    net.start(
+        hosts[1],
+        Cores::new(1).listen(listen(plan.secured.as_ref()).options(patient())),
+        move |_: &mut Core<'_>| Taker { board: Rc::clone(&theirs), began, got: 0, bytes, expected },
+    )?;
     let (theirs, secured, receiver) = (Rc::clone(&board), plan.secured.clone(), hosts[1]);
     net.start(hosts[0], Cores::new(1), move |core| {
         // What keeps it from being asked for shows as a transfer that never ends.
-        let _ = core.io().connect(connect_to(secured.as_ref(), receiver));
+        let _ = core.io().connect(connect_to(secured.as_ref(), receiver).options(patient()));
         let chunk = Bytes::from(vec![0x5a; CHUNK_BYTES]);
         Giver { board: Rc::clone(&theirs), left: bytes, chunk, asked_at: core.io().now(), connect_bound }
     })?;

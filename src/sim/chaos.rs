@@ -199,13 +199,14 @@ impl Chaos {
         let mut at = self.begin;
         while !hosts.is_empty() && !self.mix.is_empty() && drawn.len() < self.faults_max {
             // Exponential gaps: faults that know nothing of each other.
-            at += millis(whole.mul_f64(self.gap * -(1.0 - rng.f64()).ln())).max(Duration::from_millis(1));
-            let lasts = millis(whole.mul_f64(between(&mut rng, self.lasts[0], self.lasts[1])));
+            let gap = millis_of(whole, self.gap * -(1.0 - rng.f64()).ln());
+            at = at.saturating_add(gap);
+            let lasts = millis_of(whole, between(&mut rng, self.lasts[0], self.lasts[1]));
             let kind = self.kind(&mut rng);
             if at >= self.end {
                 break;
             }
-            let lasts = lasts.max(Duration::from_millis(1)).min(self.end - at);
+            let lasts = lasts.min(self.end - at);
             let host = hosts[rng.usize(..hosts.len())];
             down.retain(|(_, until)| *until > at);
             if kind.takes_down() {
@@ -344,8 +345,10 @@ fn micros(duration: Duration) -> Duration {
     Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
 }
 
-fn millis(duration: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+/// A share of a stretch of time in whole milliseconds, at least one.
+fn millis_of(whole: Duration, share: f64) -> Duration {
+    // What is out of range is farther away than any end.
+    Duration::from_millis(((whole.as_secs_f64() * share * 1000.0) as u64).max(1))
 }
 
 #[cfg(test)]
@@ -416,5 +419,7 @@ mod tests {
         assert!(Chaos::drawn(3).without(FaultKind::ALL).faults(&hosts(3)).is_empty());
         let never = Chaos::drawn(3).between(Duration::from_secs(5), Duration::from_secs(2));
         assert!(never.faults(&hosts(3)).is_empty());
+        let forever = Chaos::drawn(3).between(Duration::ZERO, Duration::MAX).faults_max(usize::MAX);
+        assert!(!forever.faults(&hosts(3)).is_empty());
     }
 }

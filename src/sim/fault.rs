@@ -78,6 +78,9 @@ impl Fault {
     /// The same fault, undone that long after it began: a host that went down starts again, a partition heals (this one,
     /// not others), a clock jumps back, a link is what it was before, and so on.
     ///
+    /// Partitions and links that overlap are undone one by one. Of two faults of a host that overlap and are of one kind,
+    /// the end of the first is the end of both.
+    ///
     /// What takes its time anyway, such as [`Fault::Pause`], or leaves nothing to undo, such as
     /// [`Fault::ResetStorm`], stays as it is.
     #[must_use]

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How long whoever looks after a host waits until it tries once more to start what did not start.
 const START_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// The greatest error number that Linux may answer a system call with (`MAX_ERRNO`).
+const ERRNO_MAX: i32 = 4095;
+
 /// What is to happen at a time of its own.
 #[derive(Debug)]
 pub(super) enum Planned {
@@ -34,7 +37,8 @@ pub(super) enum Undo {
     Descriptors(Host),
     /// These blocks of the topology.
     Unblock(std::ops::Range<u64>),
-    Relink(Hosts, Hosts, Option<Link>),
+    /// What was said of links under this number.
+    Relink(u64),
 }
 
 // ---- links and plans
@@ -57,8 +61,8 @@ impl Network {
     pub fn link_between(&mut self, a: &[Host], b: &[Host], link: Link) {
         let (a, b, link) = (hosts(a), hosts(b), sensible(link));
         let mut state = self.shared.lock();
-        state.topology().set_between(a.clone(), b.clone(), Some(link.clone()));
-        state.topology().set_between(b, a, Some(link));
+        state.topology().set_between(a.clone(), b.clone(), link.clone(), None);
+        state.topology().set_between(b, a, link, None);
     }
 
     /// How long a bit takes from one host to another, as their link has drawn it: without jitter, and without what the
@@ -121,18 +125,18 @@ impl Network {
     /// Has `fault` happen now.
     ///
     /// # Panics
-    /// If it names a host that there is not, or a link whose numbers make no sense.
+    /// If it names a host that there is not, a link whose numbers make no sense, or what is no error number.
     pub fn inflict(&mut self, fault: Fault) {
         for host in fault.hosts() {
             let _exists = self.entry(host);
         }
         self.shared.lock().note_fault(u32::try_from(self.inflicted.len()).unwrap_or(u32::MAX));
         self.inflicted.push((self.age(), fault.clone()));
-        self.begin(fault);
+        self.begin(fault, false);
     }
 
-    /// Has a fault happen, and answers how it is undone.
-    fn begin(&mut self, fault: Fault) -> Undo {
+    /// Has a fault happen, for good or to be undone, and answers how it is undone.
+    fn begin(&mut self, fault: Fault, lasts: bool) -> Undo {
         match fault {
             Fault::Crash(host) => {
                 self.shared.lock().reset_host(host.0);
@@ -155,6 +159,8 @@ impl Network {
                 return Undo::Slow(host);
             }
             Fault::AcceptErrors(host, errnos) => {
+                let wrong = errnos.iter().find(|errno| !(1..=ERRNO_MAX).contains(*errno));
+                assert_eq!(wrong, None, "error numbers are from 1 to {ERRNO_MAX}");
                 let errnos = errnos.into_iter().map(Errno::from_raw_os_error);
                 self.shared.lock().fail_accepts(host.0, errnos);
                 return Undo::AcceptErrors(host);
@@ -165,17 +171,17 @@ impl Network {
             }
             Fault::Calm => self.calm(),
             Fault::Lasting(fault, duration) => {
-                let undo = self.begin(*fault);
+                let undo = self.begin(*fault, true);
                 if !matches!(undo, Undo::Nothing) {
                     self.plan(self.now() + duration, Planned::Undo(undo));
                 }
             }
-            fault => return self.begin_on_links(fault),
+            fault => return self.begin_on_links(fault, lasts),
         }
         Undo::Nothing
     }
 
-    fn begin_on_links(&mut self, fault: Fault) -> Undo {
+    fn begin_on_links(&mut self, fault: Fault, lasts: bool) -> Undo {
         let (now, first) = (self.now(), self.blocks);
         let mut state = self.shared.lock();
         match fault {
@@ -195,16 +201,17 @@ impl Network {
             }
             Fault::Heal => state.topology().unblock_all(),
             Fault::Clog(from, to, duration) => {
-                state.topology().clog(&hosts(&from), &hosts(&to), now + duration);
+                state.topology().clog(now, hosts(&from), hosts(&to), now + duration);
             }
             Fault::LossBurst(from, to, loss, duration) => {
-                state.topology().burst(&hosts(&from), &hosts(&to), loss, now + duration);
+                state.topology().burst(now, hosts(&from), hosts(&to), loss, now + duration);
             }
             Fault::ResetStorm(a, b, share) => state.reset_between(&numbers(&a), &numbers(&b), share),
             Fault::Relink(from, to, link) => {
-                let (from, to) = (hosts(&from), hosts(&to));
-                let before = state.topology().set_between(from.clone(), to.clone(), Some(sensible(link)));
-                return Undo::Relink(from, to, before);
+                let number = lasts.then_some(first);
+                state.topology().set_between(hosts(&from), hosts(&to), sensible(link), number);
+                self.blocks += 1;
+                return Undo::Relink(first);
             }
             // All others concern a host.
             _ => {}
@@ -224,7 +231,7 @@ impl Network {
                 let mut state = self.shared.lock();
                 blocks.for_each(|block| state.topology().unblock(block));
             }
-            Undo::Relink(from, to, link) => drop(self.shared.lock().topology().set_between(from, to, link)),
+            Undo::Relink(number) => self.shared.lock().topology().take_back(number),
         }
     }
 
@@ -263,8 +270,14 @@ impl Network {
     fn slow(&mut self, host: Host, turn_time: Option<Duration>) {
         let entry = self.entry_mut(host);
         entry.turn_time = turn_time;
+        let paused_until = entry.paused_until;
         for core in entry.cores.clone() {
-            self.shared.lock().set_turn_time(core, turn_time);
+            let mut state = self.shared.lock();
+            state.set_turn_time(core, turn_time);
+            if turn_time.is_none() && paused_until <= state.now() {
+                // The turn that was slow is over as well.
+                state.release_core(core);
+            }
         }
     }
 

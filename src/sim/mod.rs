@@ -91,8 +91,9 @@
 //! The time that a handler computes is none. There are no files, and no names to look up: connect to addresses. Hosts
 //! have no IPv6. What a reactor cannot watch in a simulation it refuses: foreign sources, adopted sockets, listeners made
 //! elsewhere. Idle strategies and pinning mean nothing. TCP's model leaves out what only shows in traces of packets
-//! (Nagle, delayed acknowledgements, window scaling); it is calibrated for how long things take. A simulation finds what
-//! a protocol does when the network fails, not what a kernel does when it does: keep a few tests on real sockets.
+//! (Nagle, delayed acknowledgements, window scaling); it is calibrated for how long things take: see [`model`]. Reads and
+//! writes are as long as they can be, unless [`Network::cut_short`] cuts them. A simulation finds what a protocol does
+//! when the network fails, not what a kernel does when it does: keep a few tests on real sockets.
 //!
 //! # When a test fails
 //!
@@ -135,6 +136,8 @@ mod chaos;
 mod failure;
 mod fault;
 mod inflict;
+#[doc = include_str!("../net/sim/model.md")]
+pub mod model {}
 mod network;
 mod shrink;
 #[cfg(feature = "tls")]

@@ -10,7 +10,7 @@ use crate::net::World;
 use crate::net::sim::{Next, Port, Settings, Shared, ip_of_host};
 use crate::reactor::{Core, CoreMail, Cores, Handler, Hosted, Io, Reactor, StopAll};
 use crate::time::Instant;
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -33,7 +33,7 @@ pub struct Network {
     pub(super) plans: u64,
     /// What went wrong so far, in this order, counted from the beginning of the network.
     pub(super) inflicted: Vec<(Duration, Fault)>,
-    /// Blocks of the topology so far.
+    /// Blocks of the topology and links said for a while, so far: what they are numbered by.
     pub(super) blocks: u64,
 }
 
@@ -236,7 +236,11 @@ impl Network {
         };
         self.entry_mut(host).program =
             Some(Rc::new(move |world| cores.again()?.host(world, capacity, &make)));
-        self.boot(host)
+        let started = self.boot(host);
+        if started.is_err() {
+            self.entry_mut(host).program = None;
+        }
+        started
     }
 
     /// Runs the host's program from its beginning.
@@ -341,10 +345,19 @@ impl Network {
     /// # Panics
     /// As [`Network::run_for`].
     pub fn step(&mut self) -> bool {
-        self.advance(Instant::FAR_FUTURE - Duration::from_nanos(1))
+        self.act(Instant::FAR_FUTURE - Duration::from_nanos(1))
     }
 
+    /// Does what is next by `until`; if there is nothing, that is the time, and the answer is no.
     fn advance(&mut self, until: Instant) -> bool {
+        let acted = self.act(until);
+        if !acted {
+            self.shared.lock().rest_until(until);
+        }
+        acted
+    }
+
+    fn act(&mut self, until: Instant) -> bool {
         let next = self.shared.lock().next(until);
         match next {
             Next::Turn(core) => self.turn(core),
@@ -431,8 +444,13 @@ impl Network {
     /// # Panics
     /// If the host is not running, or its handler is not an `H`.
     #[must_use]
+    #[track_caller]
     pub fn app<H: 'static>(&self, host: Host) -> &H {
-        self.try_app(host).expect("the host runs a handler of this type")
+        let Some(app) = self.try_app(host) else {
+            let runs = if self.entry(host).cores.is_empty() { "nothing" } else { "another handler" };
+            panic!("{} runs {runs}, not a {}", self.name(host), type_name::<H>());
+        };
+        app
     }
 
     /// The same, or `None`.
@@ -454,11 +472,17 @@ impl Network {
     ///
     /// # Panics
     /// If the host is not running, or its handler is not an `H`.
+    #[track_caller]
     pub fn with<H: 'static, T>(&mut self, host: Host, act: impl FnOnce(&mut H, &mut Io) -> T) -> T {
-        let core = *self.entry(host).cores.first().expect("the host runs");
-        let running = self.cores[core as usize].as_mut().expect("its core runs");
-        let reactor = running.reactor.as_mut().expect("its reactor was not stopped");
-        let app = running.app.as_any_mut().downcast_mut().expect("its handler is of this type");
+        let name = self.entry(host).name.clone();
+        let core = self.entry(host).cores.first().copied();
+        let running = core.and_then(|core| self.cores[core as usize].as_mut());
+        let (Some(core), Some(Running { reactor: Some(reactor), app })) = (core, running) else {
+            panic!("{name} does not run");
+        };
+        let Some(app) = app.as_any_mut().downcast_mut() else {
+            panic!("the handler of {name} is no {}", type_name::<H>());
+        };
         self.shared.lock().set_clock(core);
         let _wall = Wall::of(reactor.io().clock(), self.began);
         let answer = act(app, reactor.io());

@@ -8,19 +8,22 @@ use std::time::Duration;
 pub const WALL_CLOCKS_BEGIN_AT: Duration = Duration::from_secs(1_893_456_000);
 
 /// While it lives, code on this thread sees a host's wall clock.
-pub(super) struct Wall(());
+pub(super) struct Wall {
+    /// What was to be seen before: a test may run one network inside another.
+    before: Option<Duration>,
+}
 
 impl Wall {
     /// The wall clock of a host whose own clock shows `clock`, and stood at `began` when the network was made.
     pub(super) fn of(clock: Instant, began: Instant) -> Wall {
         let before = began.since(clock);
-        set_virtual_wall(Some((WALL_CLOCKS_BEGIN_AT + clock.since(began)).saturating_sub(before)));
-        Wall(())
+        let shown = (WALL_CLOCKS_BEGIN_AT + clock.since(began)).saturating_sub(before);
+        Wall { before: set_virtual_wall(Some(shown)) }
     }
 }
 
 impl Drop for Wall {
     fn drop(&mut self) {
-        set_virtual_wall(None);
+        set_virtual_wall(self.before);
     }
 }

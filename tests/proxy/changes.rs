@@ -3,9 +3,9 @@
 use crate::rig::{End, Rig, hear, hear_to_end, pattern};
 use fastrand::Rng;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use windlass::proxy::{Direction, ProxyError, Toxic, ToxicKind};
+use windlass::proxy::{Direction, Plan, ProxyError, Toxic, ToxicKind, spawn_with};
 
 /// Toxics that delay and cut up, and lose nothing.
 fn harmless(rng: &mut Rng) -> ToxicKind {
@@ -154,6 +154,19 @@ fn switched_off_nobody_listens_and_on_again_it_is_where_it_was() {
     let (mut client, mut served) = rig.pair();
     client.write_all(b"again").unwrap();
     assert_eq!(hear(&mut served, 5), b"again");
+}
+
+#[test]
+fn one_that_begins_switched_off_has_its_address_all_the_same() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plan = Plan::to("later", server.local_addr().unwrap());
+    let plan = Plan { listen: "127.0.101.5:0".into(), enabled: false, ..plan };
+    let proxy = spawn_with(plan, 1).unwrap();
+    assert!(TcpStream::connect(proxy.address()).is_err());
+    proxy.enable(true).unwrap();
+    let mut client = TcpStream::connect(proxy.address()).unwrap();
+    client.write_all(b"now").unwrap();
+    assert_eq!(hear(&mut server.accept().unwrap().0, 3), b"now");
 }
 
 /// What was on the way is lost when a proxy is switched off: that must not look like an end in good order.

@@ -6,5 +6,6 @@ mod changes;
 mod hostile;
 mod plain;
 mod rig;
+mod swarm;
 mod toxics;
 mod values;

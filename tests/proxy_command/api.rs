@@ -53,6 +53,22 @@ fn a_toxic_has_defaults_is_merged_and_taken_out() {
 }
 
 #[test]
+fn fields_may_be_written_as_other_languages_write_them() {
+    let (proxy, upstream) = (Proxy::empty(), Upstream::start());
+    let plan =
+        json!({"Name": "echo", "Listen": "127.0.0.1:0", "Upstream": upstream.address, "Enabled": true});
+    proxy.expect("POST", "/populate", &json!([plan]).to_string(), 201);
+    proxy.refuses("POST", "/proxies", &plan.to_string(), 409, "already exists");
+    let toxic =
+        json!({"Type": "latency", "Stream": "UpStream", "Attributes": {"Latency": 5}, "Toxicity": 0.5});
+    let shown = proxy.expect("POST", "/proxies/echo/toxics", &toxic.to_string(), 200);
+    assert_eq!((&shown["name"], &shown["stream"]), (&json!("latency_upstream"), &json!("upstream")));
+    assert_eq!((&shown["attributes"]["latency"], &shown["toxicity"]), (&json!(5), &json!(0.5)));
+    let shown = proxy.expect("PATCH", "/proxies/echo", r#"{"Enabled": false}"#, 200);
+    assert_eq!(shown["enabled"], json!(false));
+}
+
+#[test]
 fn every_type_of_toxic_is_told_as_it_was_made() {
     let (proxy, upstream) = (Proxy::empty(), Upstream::start());
     proxy.create("echo", &upstream.address);
@@ -251,8 +267,8 @@ fn what_cannot_be_done_is_refused_with_a_status_and_a_sentence() {
             409,
             "already exists",
         ),
-        ("POST", "/proxies", r#"["new", null, "127.0.0.1:1"]"#, 400, "an object of JSON"),
-        ("POST", "/proxies", "null", 400, "an object of JSON"),
+        ("POST", "/proxies", r#"["new", null, "127.0.0.1:1"]"#, 400, "bad request body"),
+        ("POST", "/proxies", "null", 400, "bad request body"),
         ("PATCH", "/proxies/echo", "7", 400, "bad request body"),
         ("PATCH", "/proxies/echo", r#"{"enabled": "yes"}"#, 400, "bad request body"),
         ("PATCH", "/proxies/echo", r#"{"upstream": "nowhere"}"#, 400, "nowhere"),
@@ -266,7 +282,7 @@ fn what_cannot_be_done_is_refused_with_a_status_and_a_sentence() {
         ("POST", toxics, r#"{"type": "timeout", "attributes": {"tiemout": 5}}"#, 400, "tiemout"),
         ("POST", toxics, r#"{"type": "slicer"}"#, 400, "at least 1"),
         ("PATCH", "/proxies/echo/toxics/slow", r#"{"toxicity": -1}"#, 400, "from 0 to 1"),
-        ("PATCH", "/proxies/echo/toxics/slow", "[]", 400, "an object of JSON"),
+        ("PATCH", "/proxies/echo/toxics/slow", "[]", 400, "bad request body"),
     ] {
         proxy.refuses(method, path, body, status, words);
     }

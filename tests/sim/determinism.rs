@@ -1,14 +1,15 @@
 //! The same seed is the same run, event by event, whatever runs in it; another seed is another.
 
 use crate::rig::{MS, PORT, Peer, SECOND, serve};
+use crate::thorough::thorough;
 use std::time::Duration;
-use windlass::sim::{Chaos, Host, Latency, Link, Network};
+use windlass::sim::{self, Chaos, Host, Latency, Link, Network};
 use windlass::{Connect, CoreMail, Cores, Event, Handler, Io, Listen, Options, Spread};
 
-/// Runs twice with a seed and once with the next.
+/// Runs twice with a seed and once with the next, for a few seeds, or with `WINDLASS_THOROUGH` for many.
 #[track_caller]
 fn same_seed_same_run(run: impl Fn(u64) -> Network) {
-    for seed in [1, 2, 3] {
+    for seed in sim::seeds(1..=thorough(30, 3)) {
         let (first, second, other) = (run(seed), run(seed), run(seed + 1));
         if first.trace() != second.trace() {
             let (a, b) = (first.recorded(), second.recorded());
@@ -141,7 +142,7 @@ impl Handler for Relay {
     }
 }
 
-fn several_cores(seed: u64, spread: Spread) -> Network {
+fn several_cores(seed: u64, spread: Spread, chaos: Option<&Chaos>) -> Network {
     let mut net = Network::new(seed);
     net.record(100_000);
     net.link(uncertain());
@@ -153,22 +154,41 @@ fn several_cores(seed: u64, spread: Spread) -> Network {
         let client = net.host(format!("client {number}"));
         net.start(client, Cores::new(1), move |core| Talker::new(core.io(), &[server; 4])).unwrap();
     }
+    if let Some(chaos) = chaos {
+        let hosts: Vec<_> = (0..9).map(Host::nth).collect();
+        net.chaos(chaos, &hosts);
+    }
     net.run_for(2 * SECOND);
+    net
+}
+
+/// Every core has had something to do.
+fn all_worked(net: Network) -> Network {
     for core in 0..4 {
-        let relay = net.try_app_on::<Relay>(server, core).expect("it runs");
-        assert!(relay.passed > 0, "core {core} of {spread:?} has had nothing to do");
+        let relay = net.try_app_on::<Relay>(Host::nth(0), core).expect("it runs");
+        assert!(relay.passed > 0, "core {core} has had nothing to do");
     }
     net
 }
 
 #[test]
 fn several_cores_with_mail_and_a_listener_each() {
-    same_seed_same_run(|seed| several_cores(seed, Spread::ReusePort));
+    same_seed_same_run(|seed| all_worked(several_cores(seed, Spread::ReusePort, None)));
 }
 
 #[test]
 fn several_cores_with_mail_and_hand_off() {
-    same_seed_same_run(|seed| several_cores(seed, Spread::HandOff));
+    same_seed_same_run(|seed| all_worked(several_cores(seed, Spread::HandOff, None)));
+}
+
+#[test]
+fn several_cores_under_chaos() {
+    for spread in [Spread::ReusePort, Spread::HandOff] {
+        same_seed_same_run(|seed| {
+            let chaos = Chaos::drawn(seed).between(100 * MS, 2 * SECOND);
+            several_cores(seed, spread, Some(&chaos))
+        });
+    }
 }
 
 /// Nothing is counted for a whole process.

@@ -283,3 +283,67 @@ fn a_link_that_makes_no_sense_is_a_mistake() {
     let (a, b) = (Host::nth(0), Host::nth(1));
     Pair::new(1).net.inflict(Fault::Relink(vec![a], vec![b], Link::new(MS).bandwidth(0)));
 }
+
+/// Of two changes of one link that overlap, each is undone by itself, in whichever order they end.
+#[test]
+fn links_that_change_twice_are_what_they_were_in_the_end() {
+    for (first, second) in [(4, 8), (8, 4)] {
+        let mut pair = Pair::new(1);
+        let conn = pair.connected(Options::default());
+        let (client, server) = (pair.client, pair.server);
+        let mut at = |second: u64, lasts: u32, latency: u32| {
+            let fault =
+                Fault::Relink(vec![client], vec![server], Link::new(latency * MS)).lasting(lasts * SECOND);
+            pair.net.at(Duration::from_secs(second), fault);
+        };
+        at(2, first, 100);
+        at(4, second, 200);
+        let mut latencies = Vec::new();
+        for second in [3u64, 5, 7, 9, 13] {
+            pair.net.run_for(Duration::from_secs(second) - pair.net.elapsed());
+            let (from, had) = (pair.net.elapsed(), pair.seen_by_server().received.len());
+            pair.send(conn, b"x");
+            pair.net.expect_within(SECOND, "it arrives", |net| net.app::<Peer>(server).received.len() > had);
+            latencies.push((pair.net.elapsed() - from).as_millis());
+        }
+        let between = if first < second { 200 } else { 100 };
+        assert_eq!(latencies, [100, 200, 200, between, 10], "{first} s and {second} s");
+    }
+}
+
+/// Nor does a short clog let go what a long one holds.
+#[test]
+fn clogs_that_overlap_hold_until_the_last_ends() {
+    let mut pair = Pair::new(1);
+    let conn = pair.connected(Options::default());
+    let (client, server) = (vec![pair.client], vec![pair.server]);
+    pair.net.inflict(Fault::Clog(client.clone(), server.clone(), 5 * SECOND));
+    pair.net.inflict(Fault::Clog(client, server, SECOND));
+    pair.send(conn, b"x");
+    pair.net.run_for(4 * SECOND);
+    assert!(pair.seen_by_server().received.is_empty());
+    pair.net.run_for(2 * SECOND);
+    assert_eq!(pair.seen_by_server().received, b"x");
+}
+
+/// A clog and a burst of losses are of hosts, whether or not these have talked before.
+#[test]
+fn a_clog_holds_connections_that_are_asked_for_while_it_lasts() {
+    let mut pair = Pair::new(1);
+    let (client, server) = (vec![pair.client], vec![pair.server]);
+    pair.net.inflict(Fault::Clog(client.clone(), server.clone(), SECOND / 2));
+    pair.connect();
+    let opened = |pair: &Pair| pair.seen_by_client().opened.len();
+    pair.net.run_for(400 * MS);
+    assert_eq!(opened(&pair), 0);
+    pair.net.run_for(200 * MS);
+    assert_eq!(opened(&pair), 1);
+
+    let mut pair = Pair::new(1);
+    pair.net.inflict(Fault::LossBurst(client, server, 1.0, 500 * MS));
+    pair.connect();
+    pair.net.run_for(900 * MS);
+    assert_eq!(opened(&pair), 0);
+    pair.net.run_for(200 * MS);
+    assert_eq!(opened(&pair), 1, "the second request gets through");
+}

@@ -7,8 +7,11 @@ mod determinism;
 mod failing;
 mod hosts;
 mod links;
+mod odd;
 mod rig;
 #[cfg(feature = "tls")]
 mod secured;
 #[rustfmt::skip]
 mod shrunk;
+#[path = "../../src/thorough.rs"]
+mod thorough;

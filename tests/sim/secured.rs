@@ -2,8 +2,9 @@
 
 use crate::certificates;
 use crate::rig::{MS, PORT, SECOND};
+use crate::thorough::thorough;
 use std::time::Duration;
-use windlass::sim::{Chaos, Fault, Host, Link, Network, tls};
+use windlass::sim::{self, Chaos, Fault, Host, Link, Network, tls};
 use windlass::tls::{ClientTls, ServerTls};
 use windlass::{Cause, Connect, Cores, Event, Handler, Io, Listen, Session};
 
@@ -180,7 +181,7 @@ fn same_run(secure: impl Fn(u64) -> (Listen, Box<dyn Fn(Connect) -> Connect>)) {
         }
         net
     };
-    for seed in [1, 2] {
+    for seed in sim::seeds(1..=thorough(10, 2)) {
         for chaos in [false, true] {
             let (first, second, other) = (run(seed, chaos), run(seed, chaos), run(seed + 1, chaos));
             let (a, b) = (first.recorded(), second.recorded());

@@ -21,7 +21,7 @@
 //! | byte-at-a-time peers | `load::slow_peers_that_hold_every_slot_and_come_back_do_not_keep_honest_ones_out`, `simulated::a_byte_a_second_in_every_slot_for_hours_ends_at_the_deadline_and_honest_clients_are_served` |
 //! | overload | `load::at_twice_the_share_of_an_address_the_excess_is_refused_in_its_turn_and_the_others_do_not_feel_it`, `load::at_twice_the_connections_the_excess_waits_without_a_turn_and_is_served_when_others_leave`, `simulated::at_twice_the_limit_the_excess_is_refused_within_a_millisecond_and_the_others_do_not_feel_it` |
 //! | a herd that wakes for one, uneven cores | `load::no_core_has_a_third_more_connections_than_the_mean`, `load::a_newcomer_wakes_the_core_that_serves_it_and_nobody_else` |
-//! | a backlog lost when draining | `tests/hostile/shutdown.rs::a_sigterm_under_load_resets_nobody_and_ends_by_itself`, `tests/hostile/shutdown.rs::a_shutdown_under_load_resets_nobody_and_ends_by_itself`, `tests/hostile/shutdown.rs::what_has_arrived_before_a_shutdown_is_answered` |
+//! | a backlog lost when draining | `draining::an_end_at_any_moment_resets_nobody_who_was_let_in_and_comes_as_soon_as_it_can`, `tests/hostile/shutdown.rs::a_sigterm_under_load_resets_nobody_and_ends_by_itself`, `tests/hostile/shutdown.rs::a_shutdown_under_load_resets_nobody_and_ends_by_itself`, `tests/hostile/shutdown.rs::what_has_arrived_before_a_shutdown_is_answered` |
 //! | hot upgrade | none: a process cannot hand its listeners to its successor yet |
 //! | a handler that panics | `tests/hostile/panics.rs::an_isolated_panic_closes_that_connection_and_nothing_else` |
 //! | a dead peer | `ends::a_peer_behind_a_black_hole_has_vanished_after_the_user_timeout`, `ends::a_peer_that_takes_nothing_any_more_has_vanished_after_the_user_timeout`, `simulated::a_dead_peer_has_vanished_within_a_second_after_the_user_timeout`, `simulated::a_dead_peer_of_whom_nothing_is_wanted_is_found_by_probes` |
@@ -29,6 +29,8 @@
 
 mod accepting;
 mod clients;
+#[cfg(feature = "sim")]
+mod draining;
 mod ends;
 mod handles;
 mod injected;

@@ -38,11 +38,7 @@ impl Handler for Server {
                 let by = self.total.map(|total| io.now() + total);
                 io.deadline(conn, by).unwrap();
             }
-            Event::Data { conn, bytes } => {
-                if bytes.ends_with(b"\n") {
-                    let _ = io.send(conn, bytes);
-                }
-            }
+            Event::Data { conn, bytes } if bytes.ends_with(b"\n") => _ = io.send(conn, bytes),
             Event::Closed { conn, reason } => {
                 let opened = self.open.remove(&conn).expect("it was open, and closes once");
                 *self.closed.entry(reason.cause().name()).or_default() += 1;

@@ -25,12 +25,12 @@ pub struct Results {
 
 impl Results {
     /// Makes the directory if it is missing and tries to write into it. The results of an earlier run are replaced
-    /// only if that is `forced`.
-    pub fn prepare(dir: &Path, forced: bool) -> Result<Results, Failure> {
+    /// only if that is `forced`; `record` is the file by which they are known.
+    pub fn prepare(dir: &Path, forced: bool, record: &str) -> Result<Results, Failure> {
         let shown = dir.display();
-        if dir.join(RECORD).exists() && !forced {
+        if dir.join(record).exists() && !forced {
             return Err(Failure::usage(format!(
-                "--out {shown}: there is a {RECORD} of an earlier run; choose another directory, or add --force to replace it"
+                "--out {shown}: there is a {record} of an earlier run; choose another directory, or add --force to replace it"
             )));
         }
         let failed =
@@ -59,20 +59,29 @@ impl Results {
             ("latency.hlog", self.log_of(run)?),
             ("latency.hgrm", run.response.histogram.to_hgrm(NS_PER_MS).into_bytes()),
         ];
+        self.save_files(&files)?;
+        Ok(self.named(&["report.html", RECORD, "latency.hlog", "latency.hgrm"]))
+    }
+
+    /// Writes these files. If one cannot be written, none is, and what was there stays.
+    pub fn save_files(&self, files: &[(&str, Vec<u8>)]) -> Result<(), Failure> {
         let written = files.iter().try_for_each(|(name, bytes)| write_whole(&self.unfinished(name), bytes));
         let saved = written.and_then(|()| {
             files.iter().try_for_each(|(name, _)| fs::rename(self.unfinished(name), self.dir.join(name)))
         });
-        if let Err(error) = saved {
-            for (name, _) in &files {
+        saved.map_err(|error| {
+            for (name, _) in files {
                 let _ = fs::remove_file(self.unfinished(name));
             }
-            return Err(Failure::failed(format!(
-                "--out {}: the results could not be saved: {error}",
-                self.dir.display()
-            )));
-        }
-        Ok(format!("{}  {RECORD}  latency.hlog  latency.hgrm", self.dir.join("report.html").display()))
+            Failure::failed(format!("--out {}: the results could not be saved: {error}", self.dir.display()))
+        })
+    }
+
+    /// The names of saved files, the first one with its directory.
+    pub fn named(&self, names: &[&str]) -> String {
+        let (first, others) = names.split_first().expect("something was saved");
+        let first = self.dir.join(first).display().to_string();
+        std::iter::once(first.as_str()).chain(others.iter().copied()).collect::<Vec<_>>().join("  ")
     }
 
     fn log_of(&self, run: &Run) -> Result<Vec<u8>, Failure> {

@@ -128,7 +128,7 @@ impl Job {
             None => None,
         };
         let results = match &args.output.out {
-            Some(dir) => Some(Results::prepare(dir, args.output.force)?),
+            Some(dir) => Some(Results::prepare(dir, args.output.force, files::RECORD)?),
             None => None,
         };
         let style = Style::detect(args.output.no_color);

@@ -17,6 +17,7 @@ mod proxy;
 mod report;
 mod security;
 mod serve;
+mod sim;
 mod spoken;
 mod target;
 mod transport;
@@ -40,6 +41,7 @@ enum What {
     Load(Box<bench::Load>),
     Serve(serve::Serve),
     Proxy(Box<proxy::ProxyCommand>),
+    Sim(Box<sim::Sim>),
     Report(report::Report),
     Completions(Completions),
 }
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         What::Load(load) => load.run(),
         What::Serve(serve) => serve.run(),
         What::Proxy(proxy) => proxy.run(),
+        What::Sim(sim) => sim.run(),
         What::Report(report) => report.run(),
         What::Completions(completions) => completions.run(),
     };

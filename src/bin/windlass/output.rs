@@ -353,12 +353,13 @@ fn percentile_name(p: f64) -> String {
     format!("p{}", percent.trim_end_matches('0').trim_end_matches('.'))
 }
 
-fn plural(n: u64, thing: &str) -> String {
+/// So many things.
+pub fn plural(n: u64, thing: &str) -> String {
     format!("{} {thing}{}", human_count(n), if n == 1 { "" } else { "s" })
 }
 
 /// A number of bytes in binary units, with as many decimals as matter.
-fn human_bytes(bytes: u64) -> String {
+pub fn human_bytes(bytes: u64) -> String {
     let (mut value, mut units) = (bytes as f64, ["B", "KiB", "MiB", "GiB"].iter());
     let mut unit = units.next().unwrap_or(&"");
     while value >= 1024.0
@@ -374,7 +375,7 @@ fn time(seconds: f64) -> String {
 }
 
 /// The name in front, padded before it is coloured: escapes take no columns.
-fn label(name: &str, columns: usize, style: Style) -> String {
+pub fn label(name: &str, columns: usize, style: Style) -> String {
     paint_padded(Tone::Label, name, columns, style)
 }
 

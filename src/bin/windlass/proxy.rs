@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use windlass::proxy::{Control, Plan, Proxies, Proxy, Toxic};
+use windlass::proxy::{Change, Control, Plan, Proxies, Proxy, Toxic};
 use windlass::{Address, Adopt, Config, Event, Handler, Io, Listen, Options, Owner, Reactor};
 
 /// Where Toxiproxy's clients look for the control if they are told nothing.
@@ -59,22 +59,24 @@ pub struct ProxyCommand {
 }
 
 fn help() -> String {
+    let example: String =
+        file::EXAMPLE.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n").collect();
     format!(
         "Examples:
   windlass proxy --upstream 127.0.0.1:6379 --toxic latency=100ms,jitter=10ms
-  windlass proxy --listen 127.0.0.1:26379 --upstream localhost:6379 --toxic timeout=0,upstream --seed 7
+  windlass proxy --listen 127.0.0.1:26379 --upstream localhost:6379 --toxic timeout=0,upstream
   windlass proxy --listen unix:/tmp/slow.sock --upstream unix:/run/db.sock --toxic bandwidth=1MB/s
-  windlass proxy --control                     an empty one, for Toxiproxy's clients on 127.0.0.1:8474
-  windlass proxy --config proxies.toml --control
-  curl -d '{{\"type\": \"latency\", \"attributes\": {{\"latency\": 100}}}}' http://127.0.0.1:8474/proxies/proxy/toxics
-  curl -X DELETE http://127.0.0.1:8474/proxies/proxy/toxics/latency_downstream
+  windlass proxy --config proxies.toml --seed 7
+  windlass proxy --control            an empty one, for Toxiproxy's clients on 127.0.0.1:8474
+  curl -d '{{\"type\": \"timeout\"}}' localhost:8474/proxies/NAME/toxics
+  curl -X DELETE localhost:8474/proxies/NAME/toxics/timeout_downstream
 
 {}
 
 A file says the same, with the names of the attributes as fields:
 {}",
         spelling::TOXICS,
-        file::EXAMPLE
+        example.trim_end()
     )
 }
 
@@ -154,6 +156,18 @@ impl Server {
         Ok(Server { proxies, control, first, signals, drain })
     }
 
+    /// Ends in good order: whoever loses nothing by it sees an end, and whoever does a reset.
+    fn stop(&mut self, io: &mut Io) {
+        let off = Change { enabled: Some(false), ..Change::default() };
+        let names: Vec<String> = self.proxies.iter().map(|proxy| proxy.plan().name.clone()).collect();
+        for name in names {
+            if let Err(error) = self.proxies.update(io, &name, &off) {
+                eprintln!("windlass: switching proxy '{name}' off: {error}");
+            }
+        }
+        io.shutdown(self.drain);
+    }
+
     /// What is printed at the start; the first line is `listening on ADDRESS`, as every server here begins.
     fn announcement(&self, io: &Io, seed: u64) -> String {
         let control = self.control.as_ref().and_then(|control| control.address(io)).map(Address::to_string);
@@ -216,7 +230,7 @@ impl Handler for Server {
             None => Some(event),
         };
         match event {
-            Some(Event::Data { conn, .. }) if conn.owner() == self.signals => io.shutdown(self.drain),
+            Some(Event::Data { conn, .. }) if conn.owner() == self.signals => self.stop(io),
             Some(Event::ListenerFailed { error, .. }) => {
                 eprintln!("windlass: the control's listener broke: {error}");
             }

@@ -155,6 +155,18 @@ fn made_on_the_fly() -> Result<(ServerTls, Option<[u8; 32]>), Failure> {
     Ok((tls, Some(pin_of(&made.signing_key))))
 }
 
+/// Both ends of TLS for a simulation: a certificate of Ed25519, whose signatures are all of one length, so that the same
+/// seed sends the same number of bytes; and a client that knows it by its pin.
+pub fn pinned_for_simulation(name: &str) -> Result<(ServerTls, ClientTls), Failure> {
+    let failed = |error| Failure::failed(format!("making a certificate on the fly: {error}"));
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).map_err(failed)?;
+    let params = rcgen::CertificateParams::new(vec![name.to_owned()]).map_err(failed)?;
+    let certificate = params.self_signed(&key).map_err(failed)?;
+    let server = ServerTls::from_pem(certificate.pem(), key.serialize_pem())?;
+    let client = ClientTls::builder().pin_only([pin_of(&key)]).sessions(None).build()?;
+    Ok((server, client))
+}
+
 /// The pin of a certificate by its private key; `None` for kinds of keys that rcgen does not know.
 fn pin_of_key(path: &Path) -> Option<[u8; 32]> {
     let pem = std::fs::read_to_string(path).ok()?;

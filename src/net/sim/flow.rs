@@ -12,7 +12,8 @@
 //! for acknowledgements when somebody waits for them (bytes that the window holds back, a writer who was refused, the
 //! end), and one for the retransmission timer when something was lost: while everything arrives in time, a timer
 //! could only find that there was nothing to do.
-#![doc = include_str!("model.md")]
+//!
+//! What is modelled, after whom, and how it was checked: `model.md` beside this file, which is `windlass::sim::model`.
 
 mod chaos;
 mod congestion;

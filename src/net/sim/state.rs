@@ -148,7 +148,7 @@ pub(crate) enum Next {
     Turn(u32),
     /// Do what was asked for with [`State::call_at`].
     Call(u64),
-    /// Nothing happens until the given time, which it is now.
+    /// Nothing happens any more by the given time.
     Quiet,
 }
 
@@ -342,7 +342,7 @@ impl State {
         self.queue.insert(at.max(self.now), Happening::Call(what));
     }
 
-    /// Lets things happen until somebody above has to act, or until `until`.
+    /// Lets things happen until somebody above has to act, or as long as anything happens by `until`.
     pub(crate) fn next(&mut self, until: Instant) -> Next {
         loop {
             if let Some(core) = self.runnable.pop_front() {
@@ -353,10 +353,7 @@ impl State {
                 continue;
             }
             match self.queue.pop_due(until) {
-                None => {
-                    self.now = self.now.max(until);
-                    return Next::Quiet;
-                }
+                None => return Next::Quiet,
                 Some((_, at, happening)) => {
                     // What was put in for a time gone by happens now.
                     self.now = self.now.max(at);
@@ -367,6 +364,11 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Lets the time pass until then in which nothing happens.
+    pub(crate) fn rest_until(&mut self, until: Instant) {
+        self.now = self.now.max(until);
     }
 
     fn happen(&mut self, happening: Happening, at: Instant) -> Option<Next> {

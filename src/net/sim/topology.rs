@@ -17,6 +17,8 @@ pub(crate) struct Topology {
     rules: Vec<Rule>,
     /// Packets that are not let through, by number.
     blocks: BTreeMap<u64, Block>,
+    /// Clogs and bursts of losses that were not over when the last one began.
+    troubles: Vec<Trouble>,
     pub(super) paths: Vec<Path>,
     ends: Vec<(u32, u32)>,
     known: BTreeMap<(u32, u32, bool), u32>,
@@ -24,6 +26,8 @@ pub(crate) struct Topology {
 
 #[derive(Debug)]
 struct Rule {
+    /// By which it is taken back; what is said for good has none.
+    number: Option<u64>,
     from: Hosts,
     to: Hosts,
     link: Link,
@@ -35,6 +39,16 @@ struct Block {
     to: Hosts,
     /// A router answers for the other side: there is no way to it.
     told: bool,
+}
+
+/// What is wrong between two sets of hosts, and ends by itself.
+#[derive(Debug)]
+struct Trouble {
+    from: Hosts,
+    to: Hosts,
+    until: Instant,
+    /// How many are lost; of a clog `None`.
+    loss: Option<f64>,
 }
 
 /// A set of hosts: few of them in practice, looked up only when a path is made or a fault begins or ends.
@@ -61,6 +75,7 @@ impl Topology {
             own: Link::loopback(),
             rules: Vec::new(),
             blocks: BTreeMap::new(),
+            troubles: Vec::new(),
             paths: Vec::new(),
             ends: Vec::new(),
             known: BTreeMap::new(),
@@ -85,6 +100,7 @@ impl Topology {
         self.paths.push(path);
         self.ends.push((from, to));
         self.known.insert(key, number);
+        self.trouble_path(number as usize);
         number
     }
 
@@ -118,16 +134,21 @@ impl Topology {
         self.lay_again(|_, _| true);
     }
 
-    /// The link from each host of one set to each of another; `None` takes back what was said of these sets. Answers
-    /// with what was said of them before.
-    pub(crate) fn set_between(&mut self, from: Hosts, to: Hosts, link: Option<Link>) -> Option<Link> {
-        let said = self.rules.iter().position(|rule| rule.from == from && rule.to == to);
-        let before = said.map(|at| self.rules.remove(at).link);
-        if let Some(link) = link {
-            self.rules.push(Rule { from: from.clone(), to: to.clone(), link });
+    /// The link from each host of one set to each of another, for good or until it is taken back by its number.
+    pub(crate) fn set_between(&mut self, from: Hosts, to: Hosts, link: Link, number: Option<u64>) {
+        if number.is_none() {
+            self.rules.retain(|rule| rule.number.is_some() || rule.from != from || rule.to != to);
         }
+        self.rules.push(Rule { number, from: from.clone(), to: to.clone(), link });
         self.lay_again(|a, b| from.has(a) && to.has(b));
-        before
+    }
+
+    /// Takes back what was said under that number.
+    pub(crate) fn take_back(&mut self, number: u64) {
+        if let Some(at) = self.rules.iter().position(|rule| rule.number == Some(number)) {
+            let Rule { from, to, .. } = self.rules.remove(at);
+            self.lay_again(|a, b| from.has(a) && to.has(b));
+        }
     }
 
     fn lay_again(&mut self, concerned: impl Fn(u32, u32) -> bool) {
@@ -167,30 +188,46 @@ impl Topology {
     }
 
     /// What passes from one set to the other is held until then.
-    pub(crate) fn clog(&mut self, from: &Hosts, to: &Hosts, until: Instant) {
-        self.each_between(from, to, |path| path.clog_until(until));
+    pub(crate) fn clog(&mut self, now: Instant, from: Hosts, to: Hosts, until: Instant) {
+        self.trouble(now, Trouble { from, to, until, loss: None });
     }
 
-    /// Until then this share of the packets from one set to the other is lost, if the link does not lose more anyway.
-    pub(crate) fn burst(&mut self, from: &Hosts, to: &Hosts, loss: f64, until: Instant) {
-        self.each_between(from, to, |path| path.burst_loss(loss, until));
+    /// Until then this share of the packets from one set to the other is lost, on top of what their links lose.
+    pub(crate) fn burst(&mut self, now: Instant, from: Hosts, to: Hosts, loss: f64, until: Instant) {
+        self.trouble(now, Trouble { from, to, until, loss: Some(loss) });
+    }
+
+    fn trouble(&mut self, now: Instant, trouble: Trouble) {
+        self.troubles.retain(|trouble| trouble.until > now);
+        self.troubles.push(trouble);
+        (0..self.paths.len()).for_each(|number| self.trouble_path(number));
+    }
+
+    /// Applies what is wrong at the moment to a path: the longest clog, and the last burst.
+    fn trouble_path(&mut self, number: usize) {
+        let ((from, to), path) = (self.ends[number], &mut self.paths[number]);
+        let mut held_until = Instant::ZERO;
+        for trouble in &self.troubles {
+            if from == to || !trouble.from.has(from) || !trouble.to.has(to) {
+                continue;
+            }
+            match trouble.loss {
+                Some(loss) => path.burst_loss(loss, trouble.until),
+                None => held_until = held_until.max(trouble.until),
+            }
+        }
+        if held_until > Instant::ZERO {
+            path.clog_until(held_until);
+        }
     }
 
     /// Nothing is held and nothing more is lost than the links lose.
     pub(crate) fn calm(&mut self) {
         self.unblock_all();
+        self.troubles.clear();
         for path in &mut self.paths {
             path.clog_until(Instant::ZERO);
             path.burst_loss(0.0, Instant::ZERO);
-        }
-    }
-
-    fn each_between(&mut self, from: &Hosts, to: &Hosts, mut act: impl FnMut(&mut Path)) {
-        for &a in &from.0 {
-            for &b in to.0.iter().filter(|b| **b != a) {
-                let number = self.path(a, b, false);
-                act(&mut self.paths[number as usize]);
-            }
         }
     }
 }

@@ -37,7 +37,7 @@ fn perform(request: &Request, io: &mut Io, proxies: &mut Proxies) -> Result<Resp
             Response::json(Status::Ok, &all)
         }
         Endpoint::CreateProxy => {
-            let plan = read::<Described>(object(body)?)?.plan("")?;
+            let plan = described(read(body)?)?.plan("")?;
             Response::json(Status::Created, &Shown::from(proxies.create(io, plan)?))
         }
         Endpoint::Populate => populate(body, io, proxies)?,
@@ -55,7 +55,7 @@ fn perform(request: &Request, io: &mut Io, proxies: &mut Proxies) -> Result<Resp
         Endpoint::ShowProxy(name) => Response::json(Status::Ok, &Shown::from(find(proxies, &name)?)),
         Endpoint::UpdateProxy(name) => {
             find(proxies, &name)?;
-            let change: Change = read(object(body)?)?;
+            let change: Change = serde_json::from_value(folded(read(body)?).into()).map_err(bad_body)?;
             Response::json(Status::Ok, &Shown::from(proxies.update(io, &name, &change)?))
         }
         Endpoint::DeleteProxy(name) => {
@@ -67,12 +67,12 @@ fn perform(request: &Request, io: &mut Io, proxies: &mut Proxies) -> Result<Resp
         }
         Endpoint::CreateToxic(name) => {
             find(proxies, &name)?;
-            let toxic = Toxic::from_json(object(body)?)?;
+            let toxic = Toxic::from_json(&toxic_json(body)?)?;
             Response::json(Status::Ok, proxies.add_toxic(io, &name, toxic)?)
         }
         Endpoint::ShowToxic(name, toxic) => Response::json(Status::Ok, find_toxic(proxies, &name, &toxic)?),
         Endpoint::UpdateToxic(name, toxic) => {
-            let merged = find_toxic(proxies, &name, &toxic)?.merged(object(body)?)?;
+            let merged = find_toxic(proxies, &name, &toxic)?.merged(&toxic_json(body)?)?;
             Response::json(Status::Ok, proxies.update_toxic(io, &name, merged)?)
         }
         Endpoint::DeleteToxic(name, toxic) => {
@@ -138,13 +138,11 @@ struct Populated<'a> {
 /// with others is replaced. The whole list is checked before anything is changed; what fails then is told together with
 /// what was done before it.
 fn populate(body: &[u8], io: &mut Io, proxies: &mut Proxies) -> Result<Response, Refusal> {
-    let described: Vec<Map<String, Value>> = read(body)?;
-    let (mut plans, mut names) = (Vec::with_capacity(described.len()), BTreeSet::new());
-    for (number, one) in described.into_iter().enumerate() {
+    let list: Vec<Map<String, Value>> = serde_json::from_slice(body).map_err(bad_body)?;
+    let (mut plans, mut names) = (Vec::with_capacity(list.len()), BTreeSet::new());
+    for (number, one) in list.into_iter().enumerate() {
         let place = format!(" at proxy {}", number + 1);
-        let one: Described = serde_json::from_value(one.into())
-            .map_err(|error| Refusal::new(Status::BadRequest, format!("bad request body: {error}{place}")))?;
-        let plan = one.plan(&place)?;
+        let plan = described(one)?.plan(&place)?;
         if !names.insert(plan.name.clone()) {
             let sentence = format!("duplicate proxy name {:?}", plan.name);
             return Err(Refusal::new(Status::BadRequest, sentence));
@@ -183,17 +181,35 @@ fn put(plan: Plan, io: &mut Io, proxies: &mut Proxies) -> Result<(), ProxyError>
     toxics.iter().try_for_each(|toxic| proxies.remove_toxic(io, &plan.name, toxic))
 }
 
-/// The body, if it is an object: serde would take a list of values in the order of the fields for one.
-fn object(body: &[u8]) -> Result<&[u8], Refusal> {
-    if body.trim_ascii_start().starts_with(b"{") {
-        return Ok(body);
-    }
-    Err(Refusal::new(Status::BadRequest, "bad request body: write an object of JSON, {...}"))
+/// The object in a body.
+fn read(body: &[u8]) -> Result<Map<String, Value>, Refusal> {
+    serde_json::from_slice(body).map_err(bad_body)
 }
 
-fn read<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body)
-        .map_err(|error| Refusal::new(Status::BadRequest, format!("bad request body: {error}")))
+fn described(object: Map<String, Value>) -> Result<Described, Refusal> {
+    serde_json::from_value(folded(object).into()).map_err(bad_body)
+}
+
+/// A toxic in a body, in lower case where that makes no difference to Toxiproxy.
+fn toxic_json(body: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let mut object = folded(read(body)?);
+    if let Some(Value::Object(attributes)) = object.get_mut("attributes") {
+        *attributes = folded(std::mem::take(attributes));
+    }
+    if let Some(Value::String(stream)) = object.get_mut("stream") {
+        stream.make_ascii_lowercase();
+    }
+    serde_json::to_vec(&object).map_err(bad_body)
+}
+
+/// The names of the fields in lower case: Toxiproxy is written in Go, whose JSON does not tell `Name` from `name`, and
+/// some of its clients write the one and some the other.
+fn folded(object: Map<String, Value>) -> Map<String, Value> {
+    object.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect()
+}
+
+fn bad_body(error: serde_json::Error) -> Refusal {
+    Refusal::new(Status::BadRequest, format!("bad request body: {error}"))
 }
 
 fn find<'p>(proxies: &'p Proxies, name: &str) -> Result<&'p Proxy, ProxyError> {

@@ -36,14 +36,15 @@ const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// same way. Whoever reaches the listener may make this process listen and connect anywhere: keep it on loopback.
 /// Requests that name a browser as their sender are refused, as Toxiproxy refuses them, so that no web page can use it.
 ///
-/// A request that cannot be done is answered with a status and a sentence; it never touches a proxied connection.
+/// A request that cannot be done is answered with a status and a sentence; it never touches a proxied connection. Names of
+/// hosts in a request are resolved then and there, and everything waits for the answer: write addresses where that counts.
 ///
 /// ```no_run
 /// use windlass::proxy::{Control, Proxies};
 /// use windlass::{Config, Event, Io, Listen, Reactor};
 ///
 /// let mut reactor = Reactor::new(Config::default())?;
-/// let mut proxies = Proxies::new(reactor.io(), 7)?;
+/// let mut proxies = Proxies::new(7);
 /// let mut control = Control::listen(reactor.io(), Listen::tcp("127.0.0.1:8474"))?;
 /// reactor.run(&mut |io: &mut Io, event: Event<'_>| {
 ///     if let Some(event) = control.handle(io, &mut proxies, event) {

@@ -62,14 +62,22 @@ pub(super) fn figure(record: &Record) -> Option<Figure> {
     Some(Figure::Plot(Plot {
         id: "faults".to_owned(),
         title: "What went wrong".to_owned(),
-        read: "Each span is a fault, from when it began until it was undone. After a crash the neighbours are told at once, \
-               by a reset; a node without power just falls silent, and they learn of it when it is back."
-            .to_owned(),
+        read: read(record).to_owned(),
         describe: format!("Time line of {} faults.", faults.len()),
         notes: Vec::new(),
         views: vec![("", chart)],
         table,
     }))
+}
+
+fn read(record: &Record) -> &'static str {
+    if record.faults.iter().any(|fault| fault.kind == "partition") {
+        "Nothing passes between the two sides from the beginning of the span to its end, and nobody is told. TCP tries again \
+         at doubled intervals, so that it may find out only as late again as the partition was long."
+    } else {
+        "Each span is a fault, from when it began until it was undone. After a crash the neighbours are told at once, by a \
+         reset; a node without power just falls silent, and they learn of it when it is back."
+    }
 }
 
 /// The rows by name, if there are not too many.

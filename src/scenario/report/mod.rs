@@ -1,4 +1,4 @@
-//! The page of one scenario: what was found, then figures, then plots for those who would rather look than read.
+//! The page of one scenario: what was found, then plots for those who would rather look than read, then figures.
 
 mod course;
 mod faults;
@@ -27,12 +27,12 @@ pub fn page(record: &Record) -> String {
         out.element("p", &[("class", &"lead")], lead(record));
         out.close();
         findings(out, record);
-        section(out, "Summary", |out| summary(out, record));
         section(out, "Plots", |out| {
             for plot in plots(record) {
                 figure(out, &plot, &record.command);
             }
         });
+        section(out, "Figures", |out| summary(out, record));
         section(out, "Repeat it", |out| repeat(out, record));
         out.line();
         out.open("script", &[("type", &"application/json"), ("id", &"run")]);
@@ -44,9 +44,9 @@ pub fn page(record: &Record) -> String {
 /// All plots that apply, in the order in which they are read.
 fn plots(record: &Record) -> Vec<Figure> {
     let mut made = Vec::new();
-    made.extend(spectrum::figure(record));
     made.extend(course::figure(record));
     made.extend(heat::figure(record));
+    made.extend(spectrum::figure(record));
     made.push(topology::figure(record));
     made.extend(faults::figure(record));
     made
@@ -150,9 +150,7 @@ fn summary(out: &mut Markup, record: &Record) {
 fn told(figure: &Number) -> String {
     match figure.unit.as_str() {
         "s" => time(figure.value * 1e9),
-        "bytes" => bytes(figure.value),
         "bits_per_s" => bits_per_s(figure.value),
-        "ratio" => ratio(figure.value),
         _ => count(figure.value as u64),
     }
 }

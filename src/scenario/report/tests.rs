@@ -33,9 +33,9 @@ fn every_scenario_shows_its_plots() {
         let expected: &[&str] = match scenario {
             Scenario::Transfer => &["throughput", "topology"],
             Scenario::Churn | Scenario::Partition => {
-                &["spectrum", "throughput", "heat", "topology", "faults"]
+                &["throughput", "heat", "spectrum", "topology", "faults"]
             }
-            _ => &["spectrum", "throughput", "heat", "topology"],
+            _ => &["throughput", "heat", "spectrum", "topology"],
         };
         assert_eq!(ids(&checked(&html)), expected, "{}", scenario.name());
         assert!(html.contains(&format!("windlass sim {}", scenario.name())));

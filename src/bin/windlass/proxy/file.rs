@@ -17,22 +17,21 @@ pub struct Wanted {
 }
 
 /// An example for `--help`, which is also a test.
-pub const EXAMPLE: &str = "\
-  seed = 7
-  control = \"127.0.0.1:8474\"
+pub const EXAMPLE: &str = r#"seed = 7
+control = "127.0.0.1:8474"
 
-  [[proxy]]
-  name = \"redis\"
-  listen = \"127.0.0.1:26379\"
-  upstream = \"127.0.0.1:6379\"
+[[proxy]]
+name = "redis"
+listen = "127.0.0.1:26379"
+upstream = "127.0.0.1:6379"
 
-  [[proxy.toxic]]
-  type = \"latency\"
-  latency = \"100ms\"
-  jitter = \"10ms\"
-  stream = \"upstream\"
-  toxicity = 0.5
-";
+[[proxy.toxic]]
+type = "latency"
+latency = "100ms"
+jitter = "10ms"
+stream = "upstream"
+toxicity = 0.5
+"#;
 
 /// Reads the file at `path`.
 pub fn read(path: &str) -> Result<Wanted, Failure> {

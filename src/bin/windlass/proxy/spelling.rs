@@ -6,20 +6,22 @@ use windlass::proxy::{Toxic, ToxicKind};
 
 /// What `--help` says about toxics, and what a file may say in the same words.
 pub const TOXICS: &str = "Toxics (TYPE=VALUE, then more attributes, in any order):
-  latency=100ms,jitter=10ms       bytes come later
-  bandwidth=1MB/s                 or 512 (KB/s), 10Mbit/s
-  slow_close=500ms                the end comes later than the last byte
-  timeout=5s                      nothing gets through, then the connection closes; timeout=0 is a black hole
-  reset_peer=0                    a reset, so long after the first byte
-  slicer=64,variation=32,delay=1ms    small pieces, with pauses
-  limit_data=10kB                 closes after so many bytes
-  corrupt=0.1%                    turns a bit over in that share of the bytes
-  loss=1%,rtt=50ms                what TCP makes of lost segments: stalls
-  partition                       this direction falls silent, the other goes on
-  stop_reading                    the sender is not read any more
-  down                            connections are reset as soon as they are accepted
-Each of them takes also: upstream or downstream (which way the bytes flow; downstream, towards the client, if nothing is
-said), toxicity=50% (the share of connections it is applied to), name=NAME.";
+  latency=100ms,jitter=10ms    bytes come later
+  bandwidth=1MB/s              bytes flow no faster; or 512 (KB/s), 10Mbit/s
+  slow_close=500ms             the end comes later than the last byte
+  timeout=5s                   nothing gets through, then the connection closes; 0: a black hole
+  reset_peer=0                 a reset, so long after the first byte
+  slicer=64,variation=32,delay=1ms   small pieces, with pauses
+  limit_data=10kB              closes after so many bytes
+  corrupt=0.1%                 turns a bit over in that share of the bytes
+  loss=1%,rtt=50ms             what TCP makes of lost segments: stalls
+  partition                    this direction falls silent, the other goes on
+  stop_reading                 the sender is not read any more
+  down                         connections are reset as soon as they are accepted
+Each of them takes also:
+  upstream, downstream         which way the bytes flow; downstream, to the client, if not said
+  toxicity=50%                 the share of connections that it is applied to
+  name=NAME                    what it is called over HTTP, if not TYPE_STREAM";
 
 /// What a number is counted in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -252,6 +254,18 @@ mod tests {
         reads("partition", ToxicKind::Partition);
         reads("stop-reading", ToxicKind::StopReading);
         reads("down", ToxicKind::Down);
+    }
+
+    #[test]
+    fn what_the_help_text_shows_can_be_written() {
+        let types = TOXICS.lines().skip(1).take_while(|line| line.starts_with("  "));
+        let seen: Vec<&str> = types
+            .map(|line| {
+                let spelled = line.split_whitespace().next().expect("a toxic");
+                parse_toxic(spelled).expect(spelled).kind.type_name()
+            })
+            .collect();
+        assert!(ToxicKind::TYPES.iter().all(|known| seen.contains(known)), "{seen:?}");
     }
 
     #[test]

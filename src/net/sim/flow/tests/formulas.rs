@@ -129,22 +129,17 @@ const HEADINGS: &str =
 fn lossy_transfers_are_as_fast_as_the_formula_says() {
     println!("{HEADINGS}");
     let seeds = thorough(100, 12);
-    let round_trips_ms = [10, 100, 600];
     let losses: &[(f64, u64)] = thorough(
-        &[
-            (0.001, 100_000_000),
-            (0.005, 40_000_000),
-            (0.01, 20_000_000),
-            (0.02, 10_000_000),
-            (0.05, 10_000_000),
-        ],
+        &[(0.005, 30_000_000), (0.01, 20_000_000), (0.02, 10_000_000), (0.05, 10_000_000)],
         &[(0.01, 10_000_000), (0.02, 5_000_000), (0.05, 2_000_000)],
     );
     for &(loss, bytes) in losses {
-        for round_trip_ms in round_trips_ms {
-            let link = Link::new(Duration::from_micros(500 * round_trip_ms)).loss(loss);
-            check_lossy("fixed", &link, bytes, seeds);
+        for round_trip_ms in [10, 100, 600] {
+            check_lossy("fixed", &fixed(round_trip_ms / 2).loss(loss), bytes, seeds);
         }
+    }
+    if thorough(true, false) {
+        check_lossy("fixed", &fixed(25).loss(0.001), 100_000_000, seeds);
     }
 }
 
@@ -154,5 +149,26 @@ fn lossy_presets_are_as_fast_as_the_formula_says() {
     for (name, link) in Link::presets().into_iter().filter(|(_, link)| link.loss > 0.0) {
         let bytes = (100.0 / link.loss * MSS) as u64;
         check_lossy(name, &link, bytes, thorough(100, 10));
+    }
+}
+
+/// What Reno makes of a bottleneck by its sawtooth: all of it with a queue of one bandwidth-delay product, three
+/// quarters with none, and no time-outs.
+#[test]
+fn a_full_queue_drops_and_keeps_the_link_busy() {
+    println!("bandwidth  queue  used  sent again");
+    let cases: [(u32, f64, f64); 4] =
+        [(1_000_000, 1.0, 0.97), (10_000_000, 0.25, 0.83), (10_000_000, 1.0, 0.97), (10_000_000, 4.0, 0.97)];
+    for (bits_per_s, queue_share, used_min) in cases {
+        let bandwidth_delay_bytes = f64::from(bits_per_s) / 8.0 * 0.05;
+        let link =
+            fixed(25).bandwidth(u64::from(bits_per_s)).queue((bandwidth_delay_bytes * queue_share) as usize);
+        let mut world = World::over(&link, 1);
+        let (payload, total) = (MSS / 1_500.0, 4 * u64::from(bits_per_s));
+        let used = total as f64 * 8.0 / payload / world.transfer(total).as_secs_f64() / f64::from(bits_per_s);
+        let again = world.flow.retransmissions();
+        println!("{bits_per_s:9} {queue_share:6.2} {used:5.3} {again:11}");
+        assert!(used >= used_min && used <= 1.0, "{bits_per_s} bits/s, queue {queue_share}: {used}");
+        assert!(again > 0 && world.flow.timeouts() == 0);
     }
 }
