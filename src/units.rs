@@ -158,6 +158,25 @@ pub fn human_count(n: u64) -> String {
     grouped
 }
 
+/// A size for people, in units of a thousand as networks count: `64 B`, `1.5 MB`, `100 MB`.
+///
+/// ```
+/// use windlass::load::units::human_size;
+///
+/// assert_eq!(human_size(64), "64 B");
+/// assert_eq!(human_size(100_000_000), "100 MB");
+/// ```
+#[must_use]
+pub fn human_size(bytes: u64) -> String {
+    let bytes = three_digits(bytes);
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    let Some((unit, name)) = units.into_iter().find(|(unit, _)| bytes >= *unit) else {
+        return format!("{bytes} B");
+    };
+    let fraction = format!(".{:02}", bytes % unit * 100 / unit);
+    format!("{}{} {name}", bytes / unit, fraction.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// A rate for people: `49 998/s`, and with decimals below 100, `12.5/s`.
 #[must_use]
 pub fn human_rate(per_s: f64) -> String {

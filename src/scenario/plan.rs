@@ -293,6 +293,12 @@ impl Plan {
                 "{faults:.0} faults: at most {FAULTS_MAX}; put more time between two of them"
             ));
         }
+        if self.scenario == Scenario::Churn && self.duration.mul_f64(0.8) <= self.fault_lasts {
+            return refuse(format!(
+                "nodes that are down for {:?} of {:?}: the first and the last tenth are quiet, so make it longer",
+                self.fault_lasts, self.duration
+            ));
+        }
         if self.scenario == Scenario::Partition && self.duration < self.fault_lasts * 3 {
             return refuse(format!(
                 "a partition of {:?} in {:?}: a third lies before it and a third after, so give it {:?} at least",

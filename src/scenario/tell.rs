@@ -250,32 +250,11 @@ fn span(planned: &super::talk::Planned) -> FaultSpan {
 /// What a reader wants to know first.
 fn findings(record: &Record, board: &Board) -> Vec<Finding> {
     let mut made = Vec::new();
+    let (sent, delivered) = (board.sent.get(), board.delivered.get());
+    made.extend(shortfall(record, board));
     let mut find = |good: Option<bool>, name: &str, sentence: String| {
         made.push(Finding { good, name: name.to_owned(), sentence });
     };
-    let (sent, delivered) = (board.sent.get(), board.delivered.get());
-    match record.outcome {
-        Outcome::Interrupted => {
-            let told = human_duration((record.virtual_s * 1e9) as u64);
-            find(None, "interrupted", format!("after {told} of virtual time; the figures are for that time"));
-        }
-        Outcome::Incomplete => {
-            let told = human_duration((record.virtual_s * 1e9) as u64);
-            let sentence = match record.scenario {
-                Scenario::Transfer => format!("the last byte did not arrive within {told}"),
-                Scenario::Connect => {
-                    let open = human_count(board.opened.get());
-                    format!(
-                        "{open} of {} connections opened within {told}",
-                        human_count(record.setup.connections)
-                    )
-                }
-                _ => format!("{} messages did not arrive within {told}", human_count(sent - delivered)),
-            };
-            find(Some(false), "incomplete", sentence);
-        }
-        Outcome::Complete => {}
-    }
     for measure in &record.measures {
         if let Some(over) = &measure.over_bound {
             let times = told_times(measure);
@@ -344,6 +323,29 @@ impl Record {
         });
         self.real = Some(real);
     }
+}
+
+/// What there is to say of a play that did not come to its end.
+fn shortfall(record: &Record, board: &Board) -> Option<Finding> {
+    let told = human_duration((record.virtual_s * 1e9) as u64);
+    let (good, name, sentence) = match (record.outcome, record.scenario) {
+        (Outcome::Complete, _) => return None,
+        (Outcome::Interrupted, _) => {
+            (None, "interrupted", format!("after {told} of virtual time; the figures are for that time"))
+        }
+        (_, Scenario::Transfer) => {
+            (Some(false), "incomplete", format!("the last byte did not arrive within {told}"))
+        }
+        (_, Scenario::Connect) => {
+            let (open, all) = (human_count(board.opened.get()), human_count(record.setup.connections));
+            (Some(false), "incomplete", format!("{open} of {all} connections opened within {told}"))
+        }
+        _ => {
+            let lacking = human_count(board.sent.get().saturating_sub(board.delivered.get()));
+            (Some(false), "incomplete", format!("{lacking} messages did not arrive within {told}"))
+        }
+    };
+    Some(Finding { good, name: name.to_owned(), sentence })
 }
 
 /// The times of a measure in a few words.

@@ -31,7 +31,9 @@ pub(super) fn expected(plan: &Plan, there: Duration, back: Duration) -> Expected
     let lossless = bounds::transfer(&plan.link, plan.bytes, there, back);
     if plan.link.loss > 0.0 {
         let segments = plan.bytes as f64 / bounds::SEGMENT_BYTES as f64;
-        let rate = bounds::lossy_segments_per_s(plan.link.loss.min(0.99), there + back);
+        // Half of the jitter on average, each way.
+        let round_trip = there + back + plan.link.jitter;
+        let rate = bounds::lossy_segments_per_s(plan.link.loss.min(0.99), round_trip);
         let lossy = Duration::try_from_secs_f64(segments / rate).unwrap_or(Duration::MAX);
         if lossy > lossless {
             return Expected { time: lossy, what: "the mean of TCP at this loss (Padhye et al. 1998)" };

@@ -38,6 +38,7 @@ fn absurd_values_get_a_sentence() {
         (&["partition", "--duration", "10s", "--fault-lasts", "5s"], "a third"),
         (&["churn", "--fault-every", "1ns"], "faults: at most"),
         (&["mesh", "--nodes", "5000", "--peers", "4000"], "fewer --peers"),
+        (&["churn", "--duration", "3s"], "so make it longer"),
         (&["dance"], "partition"),
     ] {
         refused(words, said);
@@ -54,6 +55,7 @@ fn flags_that_do_nothing_are_refused() {
         (&["mesh", "--fault-lasts", "1s"], "nothing goes wrong"),
         (&["partition", "--fault-every", "1s"], "only churn"),
         (&["mesh", "--real"], "a transfer is"),
+        (&["transfer", "--real", "--secure", "tls"], "plain sockets"),
         (&["mesh", "--force"], "--out"),
     ] {
         refused(words, said);

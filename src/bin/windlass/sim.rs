@@ -269,6 +269,9 @@ impl Sim {
         let talks = matches!(scenario, Scenario::Mesh | Scenario::Churn | Scenario::Partition);
         let rounds = talks || scenario == Scenario::Broadcast;
         let has_faults = matches!(scenario, Scenario::Churn | Scenario::Partition);
+        if cast.real && cast.secure.is_some() {
+            return Err(Failure::usage("--real sends over plain sockets: leave --secure out, or --real"));
+        }
         let strays = [
             (
                 "--nodes",

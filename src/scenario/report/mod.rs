@@ -14,6 +14,7 @@ use crate::plot::figure::{Figure, Table};
 use crate::plot::markup::{Markup, json_safe};
 use crate::plot::parts::{document, figure, pairs, section, table, verdict};
 use crate::plot::units::{bytes, count, number, percent, rate, ratio, time, time_or_dash, utc};
+use crate::units::human_size;
 
 /// The record as one HTML file that asks for nothing else.
 ///
@@ -63,7 +64,7 @@ fn heading(record: &Record) -> String {
         _ => "A mesh",
     };
     match record.scenario.name() {
-        "transfer" => format!("{what} of {}, simulated", bytes(setup.size_bytes as f64)),
+        "transfer" => format!("{what} of {}, simulated", human_size(setup.size_bytes)),
         _ => format!("{what} of {} nodes, simulated", count(setup.nodes)),
     }
 }
@@ -192,7 +193,7 @@ fn setup_pairs(record: &Record) -> Vec<(&'static str, String)> {
         ("connections", count(setup.connections)),
     ];
     made.extend(setup.rate_per_s.map(|rounds| ("rounds of messages", rate(rounds))));
-    made.push(("size", bytes(setup.size_bytes as f64)));
+    made.push(("size", human_size(setup.size_bytes)));
     made.extend(setup.duration_s.map(|duration| ("duration", time(duration * 1e9))));
     made.push(("security", setup.secure.clone().unwrap_or_else(|| "none".to_owned())));
     if !link.name.is_empty() {

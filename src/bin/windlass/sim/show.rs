@@ -4,7 +4,7 @@ use crate::out::{Style, Tone};
 use crate::output::{badge, human_bytes, line, plural};
 use std::fmt::Write as _;
 use std::time::Duration;
-use windlass::load::units::{human_count, human_duration, human_percent, human_rate};
+use windlass::load::units::{human_count, human_duration, human_percent, human_rate, human_size};
 use windlass::scenario::record::{Figure, Measure, Outcome, Record};
 use windlass::scenario::{Plan, Scenario};
 use windlass::sim::Latency;
@@ -13,7 +13,7 @@ use windlass::sim::Latency;
 const HEADING_COLUMNS: usize = 17;
 
 /// Columns of a time, and of a ratio.
-const VALUE_COLUMNS: usize = 10;
+const VALUE_COLUMNS: usize = 12;
 
 /// All scenarios with a line each.
 pub fn list(style: Style) -> String {
@@ -46,7 +46,7 @@ pub fn header(plan: &Plan, style: Style) -> String {
     let mut what = vec![format!("{} of {}", plan.scenario.name(), plural(plan.nodes as u64, "node"))];
     what.push(plural(plan.connections() as u64, "connection"));
     if plan.scenario != Scenario::Connect {
-        what.push(human_bytes(plan.bytes));
+        what.push(human_size(plan.bytes));
     }
     if !matches!(plan.scenario, Scenario::Connect | Scenario::Transfer) {
         what.push(format!("rounds at {} for {}", human_rate(plan.rate_per_s), told(plan.duration)));
@@ -101,7 +101,9 @@ pub fn result(record: &Record, saved: Option<&str>, quiet: bool, style: Style) -
                 writeln!(text, "{}{}", badge(tone, &finding.name.to_uppercase(), style), finding.sentence);
         }
     }
-    text.push('\n');
+    if text.len() > 1 {
+        text.push('\n');
+    }
     text += &times(&record.measures, style);
     text += &counted(&record.figures, style);
     let wall = &record.wall;
@@ -131,7 +133,7 @@ fn times(measures: &[Measure], style: Style) -> String {
     let column = |text: &str| format!("{text:<VALUE_COLUMNS$}");
     let heads = ["p50", "p99", "max"].map(column).concat();
     let mut text = format!("{}{heads}{}\n", crate::output::label("Times", 14, style), "over its bound");
-    let _ = writeln!(text, "{:44}{}", "", heads.trim_end());
+    let _ = writeln!(text, "{:50}{}", "", heads.trim_end());
     for measure in measures {
         let times = &measure.times.histogram;
         let time = |ns: Option<u64>| column(&ns.map_or_else(|| "-".to_owned(), human_duration));
