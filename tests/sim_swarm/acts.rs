@@ -177,10 +177,16 @@ impl Node {
         let room = io.room(conn);
         let sent = match self.random.u32(..5) {
             0 => io.send_bytes(conn, &Bytes::from_static(bytes)),
-            1 => io.send_with(conn, len + self.random.usize(..100), |room| {
-                room[..len].copy_from_slice(bytes);
-                len
-            }),
+            1 => {
+                let panics = self.panics_now(300);
+                io.send_with(conn, len + self.random.usize(..100), |room| {
+                    if panics {
+                        std::panic::panic_any(Planned);
+                    }
+                    room[..len].copy_from_slice(bytes);
+                    len
+                })
+            }
             2 => {
                 let size = 1 + self.random.usize(..2000);
                 io.send_parts(conn, &bytes.chunks(size).collect::<Vec<_>>())
@@ -373,16 +379,16 @@ impl Node {
 
     // ---- the rest
 
-    /// Panics now and then, where that is survived.
-    pub fn panic_perhaps(&mut self, about: Option<Conn>) {
-        if !self.plan.panics || self.random.u32(..2000) > 0 {
-            return;
+    /// Whether to panic here and now, where that is survived: once in so many times.
+    pub fn panics_now(&mut self, one_in: u32) -> bool {
+        if !self.plan.panics || self.phase() != Phase::Busy || self.random.u32(..one_in) > 0 {
+            return false;
         }
         self.truth.borrow_mut().tally.panics += 1;
-        if let Some(mine) = about.and_then(|conn| self.live.get_mut(&conn)) {
+        if let Some(mine) = self.about.and_then(|conn| self.live.get_mut(&conn)) {
             mine.panicked = true;
         }
-        std::panic::panic_any(Planned);
+        true
     }
 
     /// Holds nothing back any more, and in the end closes everything.

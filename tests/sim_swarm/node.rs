@@ -113,6 +113,8 @@ pub struct Node {
     doors: Vec<Door>,
     mail: CoreMail<Letter>,
     tick: Option<Timer>,
+    /// The connection that the event being handled is about.
+    pub about: Option<Conn>,
     /// The connection whose bytes are lent at present.
     pub lending: Option<Conn>,
     /// Its shutdown has begun.
@@ -153,6 +155,7 @@ impl Node {
             doors: doors.into(),
             mail,
             tick: None,
+            about: None,
             lending: None,
             stopping: false,
             stopped: false,
@@ -482,21 +485,23 @@ impl Node {
         for mine in self.live.values() {
             self.check_lateness(io, mine, io.now());
         }
-        let next = match self.phase() {
+        let phase = self.phase();
+        let next = match phase {
             Phase::Busy => {
-                self.live_a_little(io);
                 Duration::from_nanos(about(&mut self.random, 1, self.plan.tick.as_nanos() as u64 * 2))
             }
-            Phase::Even | Phase::Close => {
-                self.come_to_rest(io);
-                Duration::from_millis(100)
-            }
+            Phase::Even | Phase::Close => Duration::from_millis(100),
             Phase::Still => {
                 self.tick = None;
                 return;
             }
         };
+        // Before anything that may panic.
         self.tick = Some(io.timer_after(next, TICK));
+        match phase {
+            Phase::Busy => self.live_a_little(io),
+            _ => self.come_to_rest(io),
+        }
     }
 
     fn listener_failed(&mut self, listener: Listener) {
@@ -518,7 +523,7 @@ impl Handler for Node {
         {
             return self.fail(io, || format!("{event:?} of nobody's connection"));
         }
-        self.lending = None;
+        (self.about, self.lending) = (about, None);
         match event {
             Event::Accepted { conn, listener, peer } => self.accepted(io, conn, listener, peer),
             Event::Opened { conn, .. } => self.opened(io, conn),
@@ -541,7 +546,9 @@ impl Handler for Node {
             for _ in 0..self.random.u32(..self.plan.acts_max) {
                 self.act(io, about);
             }
-            self.panic_perhaps(about);
+            if self.panics_now(2000) {
+                std::panic::panic_any(Planned);
+            }
         }
     }
 }

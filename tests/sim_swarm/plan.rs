@@ -192,7 +192,7 @@ fn config(random: &mut Rng, small: bool, panics: bool) -> Config {
     budgets.timers = pick(random, &[1, 256]);
     budgets.mail = pick(random, &[1, 1024]);
     if small {
-        config.buffer_bytes_max = pick(random, &[512 << 10, 2 << 20]);
+        config.buffer_bytes_max = pick(random, &[128 << 10, 512 << 10, 2 << 20]);
     }
     config.receive_buffer_bytes = pick(random, &[4096, 256 * 1024]);
     config.isolate_panics = panics;
