@@ -62,9 +62,8 @@ impl Io {
             {
                 c.socket.reset_on_close();
             }
-            if cause == Cause::SessionExpired {
-                self.begin_close(handle, cause);
-            } else {
+            // An old session is closed in good order, once: then it is the drain timeout that came.
+            if cause != Cause::SessionExpired || !self.begin_close(handle, cause) {
                 self.close_now(handle, cause, None);
             }
         }

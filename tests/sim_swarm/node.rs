@@ -305,8 +305,10 @@ impl Node {
     fn data(&mut self, io: &mut Io, conn: Conn, bytes: &[u8]) {
         let now = io.now();
         let Some(mine) = self.live.get_mut(&conn) else { return };
-        mine.heard_at = now;
         let (talk, side, habit) = (mine.talk, mine.side, mine.habit);
+        if bytes.len() > self.truth.borrow().talks[talk].ends[side].kept {
+            mine.heard_at = now;
+        }
         let silent = mine.closing.is_some() || mine.aborted;
         self.check(io, !silent, || format!("{talk} was closed and got data"));
         self.truth.borrow_mut().data(now, talk, side, bytes);

@@ -1,6 +1,7 @@
 //! What the swarm found, each in as few steps as it takes.
 
 use std::time::Duration;
+use windlass::noise::{KeyPair, Noise};
 use windlass::sim::{Fault, Host, Latency, Link, Network};
 use windlass::{Cause, Conn, Connect, Cores, Event, Handler, Io, Listen, Options};
 
@@ -156,4 +157,28 @@ fn a_request_refused_while_its_asker_has_lost_power_leaves_nothing() {
     net.run_for(Duration::from_secs(1));
     assert_eq!(net.open_connections(), 0);
     assert_eq!(net.descriptors(client), 0);
+}
+
+#[test]
+fn an_expired_session_whose_peer_does_not_end_its_side_is_over_after_the_drain_timeout() {
+    let keys = [(); 2].map(|()| KeyPair::generate().expect("a key"));
+    let responder = Noise::responder(&keys[0]).session_max(Some(Duration::from_secs(1)));
+    let initiator = Noise::initiator(&keys[1], keys[0].public());
+    let mut net = Network::new(1);
+    let (server, client) = (net.host("server"), net.host("client"));
+    let listen = Listen::tcp(("0.0.0.0", PORT)).noise(&responder);
+    net.start(server, Cores::new(1).listen(listen), |_| Client::default()).expect("it starts");
+    net.start(client, Cores::new(1), move |core| {
+        core.io().connect(Connect::to(server.port(PORT)).noise(&initiator)).expect("there is room");
+        Client::default()
+    })
+    .expect("it starts");
+    net.run_for(Duration::from_millis(500));
+    net.inflict(Fault::Partition(vec![server], vec![client]));
+    let closed = |net: &Network| net.app::<Client>(server).cause;
+    // A second until it expires, and five to drain.
+    net.run_for(Duration::from_secs(5));
+    assert_eq!(closed(&net), None);
+    net.run_for(Duration::from_secs(2));
+    assert_eq!(closed(&net), Some(Cause::SessionExpired));
 }

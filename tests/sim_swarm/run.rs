@@ -323,8 +323,8 @@ impl Run {
     /// The kernels have forgotten everything as well, and with their programs the last descriptors go.
     fn check_world(&mut self) {
         let mut truth = self.truth.borrow_mut();
-        // A core that stopped at once has left connections lying about, perhaps on their way to it.
-        if truth.hosts.iter().all(|host| !host.stopped) {
+        // A core that has ended has left connections lying about, or on their way to it.
+        if truth.hosts.iter().all(|host| !host.stopped && !host.stopping) {
             let left = self.net.open_connections();
             truth.check(left == 0, || format!("the world still knows {left} connections"));
         }
