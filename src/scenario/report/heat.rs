@@ -32,8 +32,8 @@ pub(super) fn figure(record: &Record) -> Option<Figure> {
         id: "heat".to_owned(),
         title: "Delivery times over virtual time".to_owned(),
         read: "Each column is a stretch of virtual time, each cell a range of delivery times; the stronger its colour, the \
-               more messages arrived then that had taken so long. Distance draws even stripes. A partition draws a slope: \
-               what was sent just before it healed had waited the least."
+               more messages arrived then that had taken so long. Distance draws even stripes. What a \
+               fault held back arrives high above them, once it is over."
             .to_owned(),
         describe: format!(
             "Heat map of delivery times: {} columns over virtual time; at most {} arrivals in one cell.",

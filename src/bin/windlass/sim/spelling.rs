@@ -57,7 +57,7 @@ pub fn parse_bits(text: &str) -> Result<u64, String> {
     let refused =
         || format!("'{text}' is no rate of a link: write bits per second, such as 500kbit, 100mbit or 1gbit");
     let lower = text.trim().to_ascii_lowercase();
-    let rate = lower.strip_suffix("/s").or(lower.strip_suffix("ps")).unwrap_or(&lower);
+    let rate = lower.strip_suffix("/s").unwrap_or(&lower);
     let units = [("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9), ("bit", 1.0)];
     let found = units.into_iter().find_map(|(name, unit)| Some((rate.strip_suffix(name)?, unit)));
     let (number, unit) = found.ok_or_else(refused)?;
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(parse_spread("10ms..200ms"), Ok(Spread { min: ms(10), max: ms(200) }));
         assert_eq!(parse_spread("5ms"), Ok(Spread { min: ms(5), max: ms(5) }));
         assert_eq!((parse_loss("2%"), parse_loss("0"), parse_loss("0.1 %")), (Ok(0.02), Ok(0.0), Ok(0.001)));
-        let rates = ["1mbit", "1Gbit/s", "64kbps", "1500bit", "2.5mbit"].map(parse_bits);
+        let rates = ["1mbit", "1Gbit/s", "64kbit", "1500bit", "2.5mbit"].map(parse_bits);
         assert_eq!(rates, [1_000_000, 1_000_000_000, 64_000, 1_500, 2_500_000].map(Ok));
         assert_eq!(
             parse_preset("bad_wifi").map(|(name, _)| name),
