@@ -7,7 +7,7 @@
 
 mod machine;
 
-use machine::median;
+use machine::{median, pin};
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 use windlass::sim::{Host, Network};
@@ -71,6 +71,7 @@ fn cost(net: &mut Network, piece: Duration) -> f64 {
 }
 
 fn main() {
+    pin(0);
     let mut meshes: Vec<Network> = SIZES.iter().map(|&hosts| mesh(hosts)).collect();
     let mut costs = vec![Vec::new(); SIZES.len()];
     for _ in 0..ROUNDS {
