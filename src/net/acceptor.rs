@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use socket2::SockRef;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -192,10 +193,11 @@ impl Drop for Acceptor {
     }
 }
 
-/// Binds a Unix socket; a file left behind by a server that is gone is replaced, a live server's is not.
+/// Binds a Unix socket; a socket left behind by a server that is gone is replaced, a live server's is not. Nor is a file
+/// of any other kind: connecting to one is refused as well, and it is somebody's data.
 fn bind_unix(socket: &socket2::Socket, target: &socket2::SockAddr, path: &Path) -> io::Result<()> {
     match socket.bind(target) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_socket(path) => {
             let probe = new_socket(target.domain())?;
             match probe.connect(target) {
                 Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
@@ -209,9 +211,35 @@ fn bind_unix(socket: &socket2::Socket, target: &socket2::SockAddr, path: &Path) 
     }
 }
 
+/// Whether the file itself is a socket; a link to one is not.
+fn is_socket(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_is_no_socket_is_not_removed_to_listen_in_its_place() {
+        let dir = std::env::temp_dir().join(format!("windlass-acceptor-{}", std::process::id()));
+        std::fs::create_dir(&dir).expect("a directory of its own");
+        let (kept, link, gone) = (dir.join("kept"), dir.join("link"), dir.join("gone"));
+        std::fs::write(&kept, "data").expect("a file");
+        drop(std::os::unix::net::UnixListener::bind(&gone).expect("a server that leaves its socket behind"));
+        std::os::unix::fs::symlink(&gone, &link).expect("a link");
+        let bind = |path: &Path| {
+            let socket = new_socket(socket2::Domain::UNIX).expect("a socket");
+            bind_unix(&socket, &socket2::SockAddr::unix(path).expect("an address"), path)
+        };
+        for path in [&kept, &link] {
+            assert_eq!(bind(path).map_err(|error| error.kind()), Err(io::ErrorKind::AddrInUse), "{path:?}");
+        }
+        assert_eq!(std::fs::read(&kept).expect("still there"), b"data");
+        assert!(link.is_symlink());
+        bind(&gone).expect("what was left behind is replaced");
+        std::fs::remove_dir_all(&dir).expect("cleaned up");
+    }
 
     #[test]
     fn every_accept_error_has_its_meaning() {

@@ -30,9 +30,11 @@ pub(super) fn upstream(text: &str) -> Result<Vec<Address>, ProxyError> {
 pub(super) fn check_apart(listen: &Address, upstream: &[Address]) -> Result<(), ProxyError> {
     let same = |other: &Address| match (listen.as_inet(), other.as_inet()) {
         (Some(own), Some(other)) => {
-            let everywhere =
-                own.ip().is_unspecified() && (other.ip().is_loopback() || other.ip().is_unspecified());
-            own.port() == other.port() && (own.ip() == other.ip() || everywhere)
+            // An IPv4 address may be written as an IPv6 one, and means the same.
+            let (port, own, other) =
+                (own.port() == other.port(), own.ip().to_canonical(), other.ip().to_canonical());
+            let everywhere = own.is_unspecified() && (other.is_loopback() || other.is_unspecified());
+            port && (own == other || everywhere)
         }
         _ => listen == other,
     };
@@ -68,8 +70,37 @@ fn unix(path: &str, text: &str, field: &str) -> Result<Vec<Address>, ProxyError>
             "{field} '{text}' is no address: the path of a Unix socket has 1 to {UNIX_PATH_BYTES_MAX} bytes"
         )));
     }
+    if path.contains('\0') {
+        return Err(ProxyError::Invalid(format!("{field} {text:?} is no address: a path has no zero bytes")));
+    }
     Ok(vec![Address::from(PathBuf::from(path))])
 }
 
 /// What `sockaddr_un` has room for on Linux, its terminating zero left out.
 const UNIX_PATH_BYTES_MAX: usize = 107;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_itself_also_under_an_ipv4_address_written_as_ipv6() {
+        let apart = |own: &str, other: &str| {
+            check_apart(&listen(own).expect("an address"), &upstream(other).expect("an address")).is_ok()
+        };
+        for own in ["127.0.0.1:9", "0.0.0.0:9", "[::]:9", "[::ffff:127.0.0.1]:9"] {
+            assert!(!apart(own, "127.0.0.1:9"), "{own}");
+            assert!(!apart(own, "[::ffff:127.0.0.1]:9"), "{own}");
+            assert!(apart(own, "[::ffff:127.0.0.1]:8"), "{own}");
+        }
+        assert!(apart("127.0.0.1:9", "127.0.0.2:9"));
+    }
+
+    #[test]
+    fn a_unix_path_with_a_zero_byte_is_refused_before_anybody_connects_there() {
+        for text in ["unix:/a\0b", "unix:\0a"] {
+            assert!(matches!(upstream(text), Err(ProxyError::Invalid(_))), "{text:?}");
+            assert!(matches!(listen(text), Err(ProxyError::Invalid(_))), "{text:?}");
+        }
+    }
+}
