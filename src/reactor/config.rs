@@ -19,6 +19,11 @@ pub struct Config {
     pub idle: Idle,
     /// Bytes over all outbound queues, kept tails and unfinished records together: at 80 % reading stops, at 100 %
     /// `send` answers `Full` and a handshake that holds part of a message ends. Default 256 MiB.
+    ///
+    /// A send is let in by its bytes and then counted in whole chunks of 4 KiB, 64 KiB or 1 MiB, so the one that comes
+    /// closest may pass the bound by a last chunk of up to 1 MiB. What is not a send of its own comes on top, and ends
+    /// soon: 16 KiB of small sends of a handler that is still running, a record that has begun to arrive, a handshake's
+    /// answer.
     pub buffer_bytes_max: usize,
     /// Size of the receive buffer, and so of the largest read. Shared by the reactors of a thread. Default
     /// 256 KiB.

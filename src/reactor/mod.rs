@@ -50,6 +50,9 @@ use token::Subject;
 ///
 /// Drive it with [`Reactor::run`], or from a loop of your own with [`Reactor::turn`] or
 /// [`Reactor::run_until`]. It can be made on one thread and moved to another.
+///
+/// Dropping it closes everything at once and tells nobody. TCP peers that were still to get queued bytes see a
+/// reset, so that nobody takes a stream that was cut off for a whole one.
 #[derive(Debug)]
 pub struct Reactor {
     io: Io,
@@ -433,6 +436,13 @@ impl Io {
     fn release_buffers(&mut self) {
         let all: Vec<_> = self.conns.iter().map(|(handle, _)| handle).collect();
         for handle in all {
+            let corked = self.cork.is_open_for(handle) && self.cork.holds_something();
+            if let Some(c) = self.conns.get(handle)
+                && (corked || c.queued() > 0)
+            {
+                // An end in good order would tell the peer that what it got is all.
+                c.socket.reset_on_close();
+            }
             self.drop_buffers(handle);
         }
         debug_assert!(

@@ -271,3 +271,26 @@ fn a_peer_that_never_ends_its_side_does_not_hold_a_closing_connection() {
     assert_eq!(script.causes(), [Cause::Closed]);
     rig.assert_nothing_left();
 }
+
+#[test]
+fn a_reactor_dropped_with_output_queued_ends_no_stream_in_good_order() {
+    let mut rig = Rig::new();
+    let (mut whole, mut cut) = (rig.peer(), rig.peer());
+    let cut_address = cut.local_addr().unwrap();
+    let mut script = Script::new(|io: &mut Io, event: &Event<'_>| {
+        let Event::Opened { conn, .. } = event else { return };
+        io.send(*conn, b"all there is").unwrap();
+        if io.peer(*conn).unwrap().as_inet() == Some(cut_address) {
+            // Until neither the kernel nor the queue has room for more.
+            while io.send(*conn, &[7; 100_000]).is_ok() {}
+        }
+    });
+    rig.until(&mut script, |script| script.opened().len() == 2);
+    rig.settle(&mut script);
+    drop(rig);
+    let mut got = Vec::new();
+    whole.read_to_end(&mut got).unwrap();
+    assert_eq!(got, b"all there is");
+    let error = cut.read_to_end(&mut got).expect_err("a stream that was cut off looks whole");
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
