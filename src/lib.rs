@@ -119,6 +119,6 @@ pub use secure::tls;
 pub use secure::{NoiseSession, Session, TlsSession};
 
 /// The README's programs compile, given the features that they are about.
-#[cfg(all(doctest, feature = "noise", feature = "sim", feature = "tls"))]
+#[cfg(all(doctest, feature = "noise", feature = "proxy", feature = "sim", feature = "tls"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
