@@ -140,7 +140,7 @@ impl Acceptor {
         let accepted = match &self.listening {
             #[cfg(feature = "sim")]
             Listening::Sim(listener) => {
-                return listener.accept().map(|(socket, peer)| (Socket::Sim(socket), peer));
+                return listener.accept().map(|(socket, peer)| (Socket::Sim(Box::new(socket)), peer));
             }
             Listening::Tcp(listener) => {
                 listener.accept().map(|(stream, peer)| (Socket::Tcp(stream), Address::Inet(peer)))

@@ -45,8 +45,9 @@ impl From<std::os::unix::net::UnixStream> for Stream {
 pub(crate) enum Socket {
     Tcp(mio::net::TcpStream),
     Unix(mio::net::UnixStream),
+    /// Boxed, so that real sockets take no more room for it.
     #[cfg(feature = "sim")]
-    Sim(sim::Socket),
+    Sim(Box<sim::Socket>),
     /// Already closed or handed out; the slot only waits for its last event.
     Gone,
 }
@@ -70,7 +71,10 @@ impl Socket {
         let dialled = match world {
             World::Os => Self::try_dial(to, from, options),
             #[cfg(feature = "sim")]
-            World::Sim(port) => port.dial(to, from, options).map(Socket::Sim).map_err(io::Error::from),
+            World::Sim(port) => port
+                .dial(to, from, options)
+                .map(|socket| Socket::Sim(Box::new(socket)))
+                .map_err(io::Error::from),
         };
         match dialled {
             Ok(socket) => Dialled::Pending(socket),
@@ -102,7 +106,7 @@ impl Socket {
         #[cfg(feature = "sim")]
         if let World::Sim(port) = world {
             return match stream {
-                Stream::Simulated(socket) if port.may_adopt(&socket) => Ok(Socket::Sim(socket)),
+                Stream::Simulated(socket) if port.may_adopt(&socket) => Ok(Socket::Sim(Box::new(socket))),
                 _ => Err(super::world::unsupported()),
             };
         }
@@ -133,7 +137,7 @@ impl Socket {
             Socket::Tcp(stream) => Some(Stream::Tcp(OwnedFd::from(stream).into())),
             Socket::Unix(stream) => Some(Stream::Unix(OwnedFd::from(stream).into())),
             #[cfg(feature = "sim")]
-            Socket::Sim(socket) => Some(Stream::Simulated(socket)),
+            Socket::Sim(socket) => Some(Stream::Simulated(*socket)),
             Socket::Gone => None,
         }
     }
