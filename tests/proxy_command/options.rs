@@ -94,6 +94,14 @@ fn a_signal_ends_it_in_good_order_with_a_summary() {
 }
 
 #[test]
+fn a_signal_ends_one_without_connections_and_does_not_wait_for_its_own() {
+    let proxy = Proxy::start(&["--drain", "1000000000"]);
+    proxy.signal("INT");
+    let (code, text) = proxy.wait();
+    assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
 fn whoever_loses_bytes_by_the_end_sees_a_reset() {
     let upstream = Upstream::start();
     let proxy = Proxy::start(&["--upstream", &upstream.address, "--toxic", "timeout"]);

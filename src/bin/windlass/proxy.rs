@@ -230,7 +230,11 @@ impl Handler for Server {
             None => Some(event),
         };
         match event {
-            Some(Event::Data { conn, .. }) if conn.owner() == self.signals => self.stop(io),
+            Some(Event::Data { conn, .. }) if conn.owner() == self.signals => {
+                // The other end of it never closes: it must not be among those that are waited for.
+                let _already = io.abort(conn);
+                self.stop(io);
+            }
             Some(Event::ListenerFailed { error, .. }) => {
                 eprintln!("windlass: the control's listener broke: {error}");
             }

@@ -3,6 +3,8 @@
 
 use super::spelling::Wish;
 use crate::exit::Failure;
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -33,10 +35,18 @@ stream = "upstream"
 toxicity = 0.5
 "#;
 
+/// The longest file, in bytes: the most proxies there may be with a dozen toxics each. A device may have no end.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
 /// Reads the file at `path`.
 pub fn read(path: &str) -> Result<Wanted, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("--config {path}: the file could not be read: {error}")))?;
+    let refused = |why: String| Failure::usage(format!("--config {path}: the file could not be read: {why}"));
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| refused(error.to_string()))?;
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(|error| refused(error.to_string()))?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(refused(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
     parse(path, &text)
 }
 
