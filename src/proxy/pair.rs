@@ -355,7 +355,8 @@ impl Pairs {
         for way in Direction::ALL {
             let receiver = pair.receiver(way);
             let flow = pair.flow(way);
-            let loses = flow.chain.bytes() > 0;
+            // While the receiver has more than it takes, the sender is not read: what it said since is lost as well.
+            let loses = flow.chain.bytes() > 0 || flow.blocked;
             flow.stop(io);
             flow.charge(&mut self.held);
             if let Some(conn) = receiver {

@@ -3,6 +3,7 @@
 use crate::rig::{Proxy, Upstream, dial, echoes, ended, say, windlass};
 use serde_json::json;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpListener;
 use std::process::Stdio;
 
 /// A file of this test's own that goes with it.
@@ -113,6 +114,33 @@ fn whoever_loses_bytes_by_the_end_sees_a_reset() {
     assert_eq!(end.map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
     let (code, text) = proxy.wait();
     assert_eq!(code, Some(0), "{text}");
+}
+
+#[test]
+fn a_receiver_that_lags_behind_sees_a_reset_and_no_end_that_looks_like_all_of_it() {
+    let slow = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let proxy = Proxy::empty();
+    let address = proxy.create("slow", &slow.local_addr().expect("bound").to_string());
+    let mut sender = dial(&address);
+    let (mut receiver, _) = slow.accept().expect("the proxy connects");
+    sender.set_nonblocking(true).expect("it is a socket");
+    // Until the proxy stops reading: there is more, and two of its turns took none of it.
+    let mut taken = String::new();
+    loop {
+        while sender.write(&[7; 65_536]).is_ok() {}
+        let figures = proxy.ask("GET", "/metrics", "").body;
+        let received = figures.lines().find(|line| {
+            line.starts_with("windlass_proxy_received_bytes") && line.contains("direction=\"upstream\"")
+        });
+        let received = received.expect("it is counted").to_owned();
+        if received == taken && !received.ends_with(" 0") {
+            break;
+        }
+        taken = received;
+    }
+    assert_eq!(proxy.ask("DELETE", "/proxies/slow", "").status, 204);
+    let end = receiver.read_to_end(&mut Vec::new());
+    assert_eq!(end.map_err(|error| error.kind()), Err(ErrorKind::ConnectionReset));
 }
 
 #[test]
