@@ -11,6 +11,7 @@ use crate::proxy::{ProxyError, Toxic, ToxicKind, spawn_with};
 use crate::reactor::{Config, Connect, Cores, Event, Handler, Io, Listen, Reactor, Sent};
 use crate::time::{Clock, Instant};
 use bytes::Bytes;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -88,7 +89,10 @@ pub(super) fn transfer(
             }
         }
     })?;
-    let refused = |error: ProxyError| Error::Config(format!("the fault proxy: {error}"));
+    let refused = |error: ProxyError| match error {
+        ProxyError::Listen(error) | ProxyError::Limit(error) => error,
+        other => Error::Config(format!("the fault proxy: {other}")),
+    };
     let upstream = Address::to_string(&receiver.addresses()[0]);
     let proxy = spawn_with(crate::proxy::Plan::to("transfer", upstream), plan.seed).map_err(refused)?;
     let (toxics, conditions) = toxics(plan, there, back);
@@ -132,14 +136,12 @@ fn wait(
             return Ok(Some(Instant::from_nanos(done_at).since(began)));
         }
         if let Some(why) = &giver.closed {
-            return Err(Error::Config(format!("the transfer over real sockets ended early: {why}")));
+            return Err(failed(format!("it ended early: {why}")));
         }
         let now = reactor.io().clock();
         if now > deadline {
             let came = got.bytes.load(Ordering::Relaxed);
-            return Err(Error::Config(format!(
-                "the transfer over real sockets is too slow: {came} bytes came in time"
-            )));
+            return Err(failed(format!("it is too slow: {came} bytes came in time")));
         }
         let wall = now.since(began);
         let progress = Progress { elapsed: wall.min(simulated), of: simulated, wall, events: 0 };
@@ -147,6 +149,11 @@ fn wait(
             return Ok(None);
         }
     }
+}
+
+/// What went wrong was not asked for: it is no mistake in the plan.
+fn failed(why: String) -> Error {
+    Error::io("the transfer over real sockets", io::Error::other(why))
 }
 
 /// What does to real bytes what the link does to simulated ones, and the same in words.

@@ -1,6 +1,6 @@
 //! What is printed and written: the list, the summary, the report with every plot, the record and its schema.
 
-use crate::rig::{Scratch, sim};
+use crate::rig::{Scratch, sim, sim_with_descriptors};
 use boon::{Compiler, Schemas};
 use serde_json::Value;
 
@@ -76,4 +76,10 @@ fn results_that_cannot_be_written_are_refused_before_anything_is_played() {
     std::fs::write(&file, "in the way").expect("a file can be written");
     let ended = sim(&["mesh", "--nodes", "4", "--out", &file]).expect(1).says("this is a file");
     assert!(ended.stdout.is_empty());
+}
+
+#[test]
+fn what_the_system_refuses_to_a_real_transfer_is_a_failure_and_no_misuse() {
+    let words = ["transfer", "--real", "--size", "1m", "--latency", "1ms", "-q"];
+    sim_with_descriptors(12, &words).expect(1).says("ulimit -n");
 }

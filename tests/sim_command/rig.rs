@@ -37,7 +37,18 @@ impl Ended {
 
 /// Runs `windlass sim` with these words.
 pub fn sim(words: &[&str]) -> Ended {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
+    run(Command::new(env!("CARGO_BIN_EXE_windlass")), words)
+}
+
+/// The same with so many descriptors and no more.
+pub fn sim_with_descriptors(most: u32, words: &[&str]) -> Ended {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_windlass")]);
+    run(shell, words)
+}
+
+fn run(mut command: Command, words: &[&str]) -> Ended {
     command.env_remove("NO_COLOR").stdin(Stdio::null()).arg("sim").args(words);
     let output = command.output().expect("the command starts");
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("what is printed is UTF-8");
