@@ -195,12 +195,14 @@ pub const PROXY_NAME_BYTES_MAX: usize = 255;
 #[cfg(feature = "proxy")]
 pub const PROXY_HELD_BYTES_MAX: usize = 6 * MIB;
 
-/// The same for all proxied connections of a reactor together. Beyond it, whoever has bytes held is not read.
+/// The same for all proxied connections of a reactor together. Beyond it, whoever has bytes held is not read;
+/// from each of the others one receive buffer may come on top.
 #[cfg(feature = "proxy")]
 pub const PROXY_HELD_ALL_BYTES_MAX: usize = 256 * MIB;
 
 /// Descriptors of one simulated host, unless it is given fewer: what Linux allows a process at most by default
 /// (`fs.nr_open`).
+#[cfg(feature = "sim")]
 pub const SIM_DESCRIPTORS_MAX: usize = 1 << 20;
 
 /// Runs that a failing simulation is shrunk with, at most: twenty faults of which two matter take about fifty.

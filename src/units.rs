@@ -189,6 +189,38 @@ pub fn human_rate(per_s: f64) -> String {
     format!("{}/s", number.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// Units of a rate in bits per second, largest first.
+const BIT_RATES: [(f64, &str); 4] = [(1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s"), (1.0, "bit/s")];
+
+/// The largest unit in which a rate in bits per second is at least 1, and how many bits per second it is.
+pub(crate) fn bit_rate_unit(bits_per_s: f64) -> (f64, &'static str) {
+    let unit = BIT_RATES.into_iter().find(|(by, _)| bits_per_s >= *by);
+    unit.unwrap_or(BIT_RATES[BIT_RATES.len() - 1])
+}
+
+/// A rate in bits per second for people, with three digits that count: `100 Mbit/s`.
+///
+/// ```
+/// use windlass::load::units::human_bit_rate;
+///
+/// assert_eq!(human_bit_rate(2_500_000.0), "2.5 Mbit/s");
+/// ```
+#[must_use]
+pub fn human_bit_rate(bits_per_s: f64) -> String {
+    let (by, name) = bit_rate_unit(bits_per_s);
+    let value = bits_per_s / by;
+    let decimals = if value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
+    let number = format!("{value:.decimals$}");
+    let number = if decimals > 0 { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
+    format!("{number} {name}")
+}
+
 /// A share for people, in percent: `0.1 %`.
 #[must_use]
 pub fn human_percent(fraction: f64) -> String {
@@ -289,6 +321,10 @@ mod tests {
         assert_eq!(counts, ["0", "7", "999", "1 000", "49 998", "1 499 970"]);
         let rates = [0.001, 0.5, 12.5, 99.96, 49_998.4].map(human_rate);
         assert_eq!(rates, ["0.001/s", "0.5/s", "12.5/s", "100/s", "49 998/s"]);
+        let bits = [0.0, 999.0, 1_500.0, 12_345_678.0, 99_960_000.0, 1e9, 2.5e12].map(human_bit_rate);
+        let told =
+            ["0 bit/s", "999 bit/s", "1.5 kbit/s", "12.3 Mbit/s", "100 Mbit/s", "1 Gbit/s", "2500 Gbit/s"];
+        assert_eq!(bits, told);
         let shares = [0.0, 0.001, 0.000_000_1, 0.123_4, 1.0].map(human_percent);
         assert_eq!(shares, ["0 %", "0.1 %", "< 0.0001 %", "12.3 %", "100 %"]);
     }

@@ -93,6 +93,7 @@ pub use slo::{OBJECTIVES_MAX, Slo};
 /// Times, rates and counts as people write and read them: `1.5s`, `50k`, `212 µs`, `49 998`.
 pub mod units {
     pub use crate::units::{
-        human_count, human_duration, human_percent, human_rate, human_size, parse_duration, parse_rate,
+        human_bit_rate, human_count, human_duration, human_percent, human_rate, human_size, parse_duration,
+        parse_rate,
     };
 }

@@ -63,6 +63,7 @@ pub(crate) enum Style {
     /// Broad and pale, to lie beneath others that cover it when all is well.
     Broad,
     /// Hairlines, of which there are very many.
+    #[cfg_attr(not(feature = "scenario"), expect(dead_code, reason = "only topologies have so many lines"))]
     Thin,
     /// Grey and dotted: too few samples. It has no entry in the legend.
     Weak,

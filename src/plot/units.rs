@@ -44,6 +44,12 @@ pub(crate) fn rate(per_s: f64) -> String {
     if per_s.is_finite() { unbroken(&human_rate(per_s)) } else { NONE.to_owned() }
 }
 
+/// A rate in bits per second: `100 Mbit/s`. The pages of measurements have none.
+#[cfg(any(test, feature = "scenario"))]
+pub(crate) fn bit_rate(bits_per_s: f64) -> String {
+    if bits_per_s.is_finite() { unbroken(&crate::units::human_bit_rate(bits_per_s)) } else { NONE.to_owned() }
+}
+
 /// A plain number: whole and grouped from 100 on, with three digits below.
 pub(crate) fn number(value: f64) -> String {
     if !value.is_finite() {
@@ -164,6 +170,7 @@ mod tests {
         }
         assert_eq!(plain(count(1_499_970)), "1 499 970");
         assert_eq!(plain(rate(50_000.0)), "50 000/s");
+        assert_eq!((plain(bit_rate(1e8)), bit_rate(f64::NAN)), ("100 Mbit/s".to_owned(), NONE.to_owned()));
         assert_eq!(plain(percent(0.000_2)), "0.02 %");
         assert_eq!(plain(bytes(1536.0)), "1.5 KiB");
     }

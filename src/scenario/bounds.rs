@@ -1,6 +1,7 @@
 //! What physics and TCP allow: the least time that something takes on a link, whatever the software does; and for what is
 //! left to chance, what the literature expects.
 
+use crate::net::sim::pftk;
 use crate::sim::Link;
 use std::time::Duration;
 
@@ -44,29 +45,10 @@ pub(super) fn transfer(link: &Link, bytes: u64, there: Duration, back: Duration)
     begun + serialization(link, left) + there
 }
 
-/// Segments per second that get through at loss `p`: J. Padhye, V. Firoiu, D. Towsley, J. Kurose, "Modeling TCP
-/// Throughput", SIGCOMM 1998, the throughput `T(p)` of its section on receivers, each segment being acknowledged.
+/// Segments per second that get through at loss `p`, above 0 and below 1.
 pub(super) fn lossy_segments_per_s(p: f64, round_trip: Duration) -> f64 {
-    let (rtt, window_max) = (round_trip.as_secs_f64(), (WINDOW_BYTES / SEGMENT_BYTES) as f64);
-    let timeout = rtt + TIMEOUT_MARGIN.as_secs_f64();
-    let window = 1.0 + (8.0 * (1.0 - p) / (3.0 * p) + 1.0).sqrt();
-    let backoffs =
-        1.0 + p + 2.0 * p.powi(2) + 4.0 * p.powi(3) + 8.0 * p.powi(4) + 16.0 * p.powi(5) + 32.0 * p.powi(6);
-    let (window, rounds) = match window < window_max {
-        true => (window, window / 2.0 + 1.0),
-        false => (window_max, window_max / 8.0 + (1.0 - p) / (p * window_max) + 2.0),
-    };
-    let ends_in_timeout = timeout_probability(p, window);
-    let time = rtt * rounds + ends_in_timeout * timeout * backoffs / (1.0 - p);
-    ((1.0 - p) / p + window / 2.0 + ends_in_timeout) / time
-}
-
-/// The probability that a loss in a window of so many segments ends in a time-out: `Q` of the same paper.
-fn timeout_probability(p: f64, window: f64) -> f64 {
-    let keep = 1.0 - p;
-    let three = keep.powi(3);
-    ((1.0 - three) * (1.0 + three * (1.0 - keep.powf(window - 3.0))) / (1.0 - keep.powf(window)))
-        .clamp(0.0, 1.0)
+    let (round_trip_s, timeout_s) = (round_trip.as_secs_f64(), (round_trip + TIMEOUT_MARGIN).as_secs_f64());
+    pftk::rates(p, round_trip_s, timeout_s, (WINDOW_BYTES / SEGMENT_BYTES) as f64).delivered
 }
 
 /// The longest that TCP waits after a partition of that length has healed before it sends again: the time-out has doubled

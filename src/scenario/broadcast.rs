@@ -2,7 +2,7 @@
 
 use super::board::{Board, count};
 use super::bounds;
-use super::node::{connect_to, listen};
+use super::node::{connect_to, listen, word};
 use super::plan::Plan;
 use super::stage::{Stage, Watch};
 use super::talk::{Played, ways};
@@ -88,10 +88,9 @@ impl Sink {
         let now = io.now();
         let mut messages = bytes.chunks_exact(self.bytes);
         for message in &mut messages {
-            let word = |at: usize| u64::from_le_bytes(message[at..at + 8].try_into().expect("8 bytes"));
-            let taken_ns = now.as_nanos().saturating_sub(word(0));
+            let taken_ns = now.as_nanos().saturating_sub(word(message, 0));
             self.board.arrived(now, taken_ns, self.bound_ns);
-            if let Some((sent_at, left)) = self.rounds.borrow_mut().get_mut(word(8) as usize) {
+            if let Some((sent_at, left)) = self.rounds.borrow_mut().get_mut(word(message, 8) as usize) {
                 *left -= 1;
                 if *left == 0 {
                     self.board.last_of_all.record_since(now, *sent_at, self.longest_bound);

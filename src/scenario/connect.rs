@@ -2,7 +2,7 @@
 
 use super::board::{Board, count};
 use super::graph;
-use super::node::{HEADER_BYTES, connect_to, listen};
+use super::node::{HEADER_BYTES, connect_to, listen, word};
 use super::plan::{Plan, Secured};
 use super::stage::{Stage, Watch};
 use super::talk::{Played, ways};
@@ -64,9 +64,8 @@ impl Handler for Caller {
                 let _ = io.keep(conn, bytes.len());
             }
             Event::Data { bytes, .. } => {
-                let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));
-                let taken_ns = io.now().as_nanos().saturating_sub(word(0));
-                board.first_byte.record(taken_ns, word(8));
+                let taken_ns = io.now().as_nanos().saturating_sub(word(bytes, 0));
+                board.first_byte.record(taken_ns, word(bytes, 8));
                 board.heat.add(io.now(), taken_ns);
                 count(&board.delivered);
                 board.arrivals.add(io.now(), 1);

@@ -22,6 +22,14 @@ pub(super) const PORT: u16 = 7000;
 /// Bytes at the beginning of a message that say when it was sent and its bound.
 pub(super) const HEADER_BYTES: usize = 16;
 
+/// One of those two numbers: the one that begins at byte `at`.
+///
+/// # Panics
+/// If the message is shorter than its header.
+pub(super) fn word(message: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(message[at..at + 8].try_into().expect("8 bytes"))
+}
+
 /// The first wait before connecting again, and the longest; in between it doubles. Each wait is drawn from the upper half
 /// of its range, so that those who lost the same peer do not come back as a crowd.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -165,9 +173,8 @@ impl Node {
         let now = io.now();
         let mut messages = bytes.chunks_exact(self.talk.bytes);
         for message in &mut messages {
-            let word = |at: usize| u64::from_le_bytes(message[at..at + 8].try_into().expect("8 bytes"));
-            let taken_ns = now.as_nanos().saturating_sub(word(0));
-            self.talk.board.arrived(now, taken_ns, word(8));
+            let taken_ns = now.as_nanos().saturating_sub(word(message, 0));
+            self.talk.board.arrived(now, taken_ns, word(message, 8));
         }
         let rest = messages.remainder().len();
         if rest > 0 {

@@ -222,19 +222,18 @@ impl Plan {
     }
 
     /// Between two rounds of messages.
-    #[must_use]
-    pub fn interval(&self) -> Duration {
+    pub(super) fn interval(&self) -> Duration {
         Duration::from_secs_f64(1.0 / self.rate_per_s)
     }
 
     /// Connections that it opens.
     #[must_use]
     pub fn connections(&self) -> usize {
-        let others = self.nodes - 1;
+        let others = self.nodes.saturating_sub(1);
         let peers = self.peers.map_or(others, |peers| peers.min(others).next_multiple_of(2).min(others));
         match self.scenario {
             Scenario::Transfer => 1,
-            Scenario::Broadcast => self.nodes - 1,
+            Scenario::Broadcast => others,
             _ => self.nodes * peers / 2,
         }
     }

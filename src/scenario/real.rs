@@ -4,13 +4,11 @@
 use super::plan::Plan;
 use super::record::Real;
 use super::stage::{Progress, Watch};
-use super::transfer::CHUNK_BYTES;
-use crate::collections::Conn;
+use super::transfer::Supply;
 use crate::error::{Address, Error};
 use crate::proxy::{ProxyError, Toxic, ToxicKind, spawn_with};
-use crate::reactor::{Config, Connect, Cores, Event, Handler, Io, Listen, Reactor, Sent};
+use crate::reactor::{Config, Connect, Cores, Event, Handler, Io, Listen, Reactor};
 use crate::time::{Clock, Instant};
-use bytes::Bytes;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,32 +26,14 @@ const DRAIN: Duration = Duration::from_millis(100);
 
 /// The sender.
 struct Giver {
-    left: u64,
-    chunk: Bytes,
+    supply: Supply,
     closed: Option<String>,
-}
-
-impl Giver {
-    fn give(&mut self, io: &mut Io, conn: Conn) {
-        while self.left > 0 {
-            let len = (CHUNK_BYTES as u64).min(self.left);
-            match io.send_bytes(conn, &self.chunk.slice(..len as usize)) {
-                Ok(sent) => {
-                    self.left -= len;
-                    if sent != Sent::Flowing {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            }
-        }
-    }
 }
 
 impl Handler for Giver {
     fn handle(&mut self, io: &mut Io, event: Event<'_>) {
         match event {
-            Event::Opened { conn, .. } | Event::Drained { conn } => self.give(io, conn),
+            Event::Opened { conn, .. } | Event::Drained { conn } => self.supply.give(io, conn),
             Event::Closed { reason, .. } => self.closed = Some(reason.to_string()),
             _ => {}
         }
@@ -103,7 +83,7 @@ pub(super) fn transfer(
     let clock = Clock::os();
     let began = clock.now();
     reactor.io().connect(Connect::to(proxy.address().parse::<Address>()?))?;
-    let mut giver = Giver { left: wanted, chunk: Bytes::from(vec![0x5a; CHUNK_BYTES]), closed: None };
+    let mut giver = Giver { supply: Supply::new(wanted), closed: None };
     let taken = wait(&mut reactor, &mut giver, &got, (began, simulated), watch);
     receiver.shutdown(DRAIN);
     drop(proxy);

@@ -2,8 +2,8 @@
 //! wants it to end.
 
 use crate::sim::Network;
-use crate::time::{Clock, Instant};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use crate::time::{Clock, Instant, wall_now};
+use std::time::Duration;
 
 /// Progress is told about that often in wall time.
 const TELL_EVERY: Duration = Duration::from_millis(50);
@@ -33,7 +33,8 @@ pub(super) struct Stage<'a, 'b> {
     pub net: Network,
     clock: Clock,
     began: Instant,
-    started: SystemTime,
+    /// Since 1970.
+    started: Duration,
     of: Duration,
     watch: &'a mut Watch<'b>,
     interrupted: bool,
@@ -53,7 +54,7 @@ impl<'a, 'b> Stage<'a, 'b> {
     pub fn new(net: Network, of: Duration, watch: &'a mut Watch<'b>) -> Stage<'a, 'b> {
         let clock = Clock::os();
         let began = clock.now();
-        Stage { net, clock, began, started: SystemTime::now(), of, watch, interrupted: false }
+        Stage { net, clock, began, started: wall_now(), of, watch, interrupted: false }
     }
 
     /// Lets the play go on until `at` after its beginning, or until somebody interrupts it.
@@ -90,9 +91,8 @@ impl<'a, 'b> Stage<'a, 'b> {
 
     /// What it has cost so far.
     pub fn cost(&self) -> Cost {
-        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
         Cost {
-            started_unix_ms: started.as_millis() as u64,
+            started_unix_ms: self.started.as_millis() as u64,
             wall: self.clock.now().since(self.began),
             events: self.net.events(),
             peak_memory_bytes: peak_memory_bytes(),

@@ -9,7 +9,7 @@ use super::talk::{Played, ways};
 use crate::collections::Conn;
 use crate::conn::Options;
 use crate::error::Error;
-use crate::reactor::{Core, Cores, Event, Handler, Io};
+use crate::reactor::{Core, Cores, Event, Handler, Io, Sent};
 use crate::sim::Network;
 use crate::time::Instant;
 use bytes::Bytes;
@@ -17,7 +17,31 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// Bytes that the sender gives to the reactor at a time.
-pub(super) const CHUNK_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What a sender still has to send, simulated or real.
+pub(super) struct Supply {
+    left: u64,
+    chunk: Bytes,
+}
+
+impl Supply {
+    pub fn new(bytes: u64) -> Supply {
+        Supply { left: bytes, chunk: Bytes::from(vec![0x5a; CHUNK_BYTES]) }
+    }
+
+    /// Sends until the connection has enough, of which `Drained` tells when it is over.
+    pub fn give(&mut self, io: &mut Io, conn: Conn) {
+        while self.left > 0 {
+            let len = (CHUNK_BYTES as u64).min(self.left);
+            let Ok(sent) = io.send_bytes(conn, &self.chunk.slice(..len as usize)) else { return };
+            self.left -= len;
+            if sent == Sent::Backlogged {
+                return;
+            }
+        }
+    }
+}
 
 /// How long a transfer is expected to take: until the last byte, and what that figure means.
 #[derive(Clone, Copy, Debug)]
@@ -53,27 +77,9 @@ fn patient() -> Options {
 /// The node that sends.
 struct Giver {
     board: Rc<Board>,
-    left: u64,
-    chunk: Bytes,
+    supply: Supply,
     asked_at: Instant,
     connect_bound: Duration,
-}
-
-impl Giver {
-    fn give(&mut self, io: &mut Io, conn: Conn) {
-        while self.left > 0 {
-            let len = (CHUNK_BYTES as u64).min(self.left);
-            match io.send_bytes(conn, &self.chunk.slice(..len as usize)) {
-                Ok(sent) => {
-                    self.left -= len;
-                    if sent != crate::reactor::Sent::Flowing {
-                        return;
-                    }
-                }
-                Err(_) => return,
-            }
-        }
-    }
 }
 
 impl Handler for Giver {
@@ -81,9 +87,9 @@ impl Handler for Giver {
         match event {
             Event::Opened { conn, .. } => {
                 self.board.connected(io.now(), self.asked_at, self.connect_bound);
-                self.give(io, conn);
+                self.supply.give(io, conn);
             }
-            Event::Drained { conn } => self.give(io, conn),
+            Event::Drained { conn } => self.supply.give(io, conn),
             Event::Closed { .. } => count(&self.board.broken),
             _ => {}
         }
@@ -138,8 +144,8 @@ pub(super) fn play<'a, 'b>(plan: &Plan, watch: &'a mut Watch<'b>) -> Result<Play
     net.start(hosts[0], Cores::new(1), move |core| {
         // What keeps it from being asked for shows as a transfer that never ends.
         let _ = core.io().connect(connect_to(secured.as_ref(), receiver).options(patient()));
-        let chunk = Bytes::from(vec![0x5a; CHUNK_BYTES]);
-        Giver { board: Rc::clone(&theirs), left: bytes, chunk, asked_at: core.io().now(), connect_bound }
+        let (board, supply) = (Rc::clone(&theirs), Supply::new(bytes));
+        Giver { board, supply, asked_at: core.io().now(), connect_bound }
     })?;
     let mut stage = Stage::new(net, expected, watch);
     stage.run_until(plan.duration, || board.delivered.get() + board.broken.get() > 0);

@@ -10,6 +10,8 @@ mod flow;
 mod link;
 mod listening;
 mod path;
+#[cfg(any(test, feature = "scenario"))]
+pub(crate) mod pftk;
 mod port;
 mod presets;
 mod recording;

@@ -1,20 +1,19 @@
 //! Throughput over virtual time, with what went wrong meanwhile.
 
-use super::bits_per_s;
 use crate::plot::chart::{Axis, Chart, Hit, Panel, Unit};
 use crate::plot::figure::{Figure, Plot, Table};
 use crate::plot::layers::{Layer, Line, Style};
 use crate::plot::scale::Scale;
-use crate::plot::units::{count, number, rate};
+use crate::plot::units::{bit_rate, count, number, rate};
 use crate::scenario::record::{Course, Record};
+use crate::units::bit_rate_unit;
 
 /// What the y axis of a course is divided by, so that its labels are short, and what they are then.
 fn unit(course: &Course) -> (f64, String) {
     let most = course.values.iter().copied().fold(0.0, f64::max);
     match course.unit.as_str() {
         "bits_per_s" => {
-            let units = [(1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")];
-            let (by, name) = units.into_iter().find(|(by, _)| most >= *by).unwrap_or((1.0, "bit/s"));
+            let (by, name) = bit_rate_unit(most);
             (by, format!("{}, {name}", course.name))
         }
         unit => (
@@ -78,7 +77,7 @@ fn panel(record: &Record, course: &Course, series: usize) -> Panel {
 
 fn told(course: &Course, value: f64) -> String {
     match course.unit.as_str() {
-        "bits_per_s" => bits_per_s(value),
+        "bits_per_s" => bit_rate(value),
         unit if unit.ends_with("_per_s") => rate(value),
         _ => count(value as u64),
     }

@@ -13,7 +13,7 @@ use super::record::{Figure as Number, Measure, Outcome, Record, Setup};
 use crate::plot::figure::{Figure, Table};
 use crate::plot::markup::{Markup, json_safe};
 use crate::plot::parts::{document, figure, pairs, section, table, verdict};
-use crate::plot::units::{bytes, count, number, percent, rate, ratio, time, time_or_dash, utc};
+use crate::plot::units::{bit_rate, bytes, count, number, percent, rate, ratio, time, time_or_dash, utc};
 use crate::units::human_size;
 
 /// The record as one HTML file that asks for nothing else.
@@ -93,15 +93,8 @@ fn link(setup: &Setup) -> String {
     words.push(if min == max { format!("latency {min}") } else { format!("latency {min} to {max}") });
     words.extend((link.jitter_s > 0.0).then(|| format!("jitter {}", time(link.jitter_s * 1e9))));
     words.extend((link.loss > 0.0).then(|| format!("loss {}", percent(link.loss))));
-    words.extend(link.bandwidth_bits_per_s.map(|rate| bits_per_s(rate as f64)));
+    words.extend(link.bandwidth_bits_per_s.map(|rate| bit_rate(rate as f64)));
     words.join(", ")
-}
-
-/// A rate in bits: `100 Mbit/s`.
-fn bits_per_s(rate: f64) -> String {
-    let units = [("Gbit/s", 1e9), ("Mbit/s", 1e6), ("kbit/s", 1e3), ("bit/s", 1.0)];
-    let (name, unit) = units.into_iter().find(|(_, unit)| rate >= *unit).unwrap_or(("bit/s", 1.0));
-    format!("{}\u{202f}{name}", number(rate / unit))
 }
 
 fn findings(out: &mut Markup, record: &Record) {
@@ -151,7 +144,7 @@ fn summary(out: &mut Markup, record: &Record) {
 fn told(figure: &Number) -> String {
     match figure.unit.as_str() {
         "s" => time(figure.value * 1e9),
-        "bits_per_s" => bits_per_s(figure.value),
+        "bits_per_s" => bit_rate(figure.value),
         _ => count(figure.value as u64),
     }
 }
@@ -206,7 +199,7 @@ fn setup_pairs(record: &Record) -> Vec<(&'static str, String)> {
         ("loss", percent(link.loss)),
         (
             "bandwidth",
-            link.bandwidth_bits_per_s.map_or_else(|| "unlimited".to_owned(), |it| bits_per_s(it as f64)),
+            link.bandwidth_bits_per_s.map_or_else(|| "unlimited".to_owned(), |it| bit_rate(it as f64)),
         ),
     ]);
     made.extend(link.queue_bytes.map(|queue| ("queue", bytes(queue as f64))));

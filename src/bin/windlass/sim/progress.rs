@@ -1,9 +1,10 @@
 //! How far a scenario is, on one line of the terminal's stderr; nothing at all where stderr is no terminal.
 
+use super::show::told;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::Duration;
-use windlass::load::units::{human_duration, human_rate};
+use windlass::load::units::human_rate;
 use windlass::scenario::Progress;
 
 /// Positions of the bar.
@@ -40,7 +41,6 @@ impl Line {
         let since = progress.wall.saturating_sub(self.last.0).as_secs_f64().max(1e-9);
         let speed = progress.events.saturating_sub(self.last.1) as f64 / since;
         self.last = (progress.wall, progress.events);
-        let told = |time: Duration| human_duration(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         bar.set_message(format!(
             "{} of {} virtual   {} wall   {} events",
             told(progress.elapsed),

@@ -4,7 +4,9 @@ use crate::out::{Style, Tone};
 use crate::output::{badge, human_bytes, line, plural};
 use std::fmt::Write as _;
 use std::time::Duration;
-use windlass::load::units::{human_count, human_duration, human_percent, human_rate, human_size};
+use windlass::load::units::{
+    human_bit_rate, human_count, human_duration, human_percent, human_rate, human_size,
+};
 use windlass::scenario::record::{Figure, Measure, Outcome, Record};
 use windlass::scenario::{Plan, Scenario};
 use windlass::sim::Latency;
@@ -29,16 +31,9 @@ pub fn list(style: Style) -> String {
     )
 }
 
-fn told(time: Duration) -> String {
+/// A time for people.
+pub fn told(time: Duration) -> String {
     human_duration(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
-}
-
-/// A rate in bits.
-fn bits(per_s: f64) -> String {
-    let units = [(1e9, "Gbit/s"), (1e6, "Mbit/s"), (1e3, "kbit/s")];
-    let (by, name) = units.into_iter().find(|(by, _)| per_s >= *by).unwrap_or((1.0, "bit/s"));
-    let number = format!("{:.1}", per_s / by);
-    format!("{} {name}", number.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// The first lines, printed before it is played.
@@ -79,7 +74,7 @@ fn link(plan: &Plan) -> String {
         false => "no loss".to_owned(),
     });
     words.push(match link.bandwidth_bits_per_s {
-        Some(rate) => bits(rate as f64),
+        Some(rate) => human_bit_rate(rate as f64),
         None => "any bandwidth".to_owned(),
     });
     words.join(", ")
@@ -164,7 +159,7 @@ fn counted(figures: &[Figure], style: Style) -> String {
         .map(|figure| {
             let value = match figure.unit.as_str() {
                 "s" => human_duration((figure.value * 1e9) as u64),
-                "bits_per_s" => bits(figure.value),
+                "bits_per_s" => human_bit_rate(figure.value),
                 _ => human_count(figure.value as u64),
             };
             format!("{} {value}", figure.name)

@@ -1,6 +1,7 @@
 //! How long transfers take, against formulas that know nothing of the model.
 
 use super::*;
+use crate::net::sim::pftk::{Rates, rates};
 use crate::thorough::thorough;
 
 const MSS: f64 = 1_460.0;
@@ -26,40 +27,6 @@ fn lossless(bytes: f64, forward: f64, back: f64, bits_per_s: f64, window: f64) -
         return forward + (rounds + windows) * round_trip + last * frame;
     }
     forward + rounds * round_trip + rest * frame
-}
-
-/// Padhye, Firoiu, Towsley and Kurose, "Modeling TCP Throughput", SIGCOMM 1998, with the throughput that the longer
-/// version (IEEE/ACM ToN 8(2), 2000) adds: segments sent a second, repetitions included (B), and delivered (T).
-fn pftk(p: f64, round_trip: f64, first_timeout: f64, window_max: f64) -> (f64, f64) {
-    // One segment is acknowledged at a time, or the window grows as if: `b` is 1.
-    let b = 1.0_f64;
-    let q = 1.0 - p;
-    let corner = (2.0 + b) / (3.0 * b);
-    let window_free = corner + (8.0 * q / (3.0 * b * p) + corner * corner).sqrt();
-    let (window, rounds) = if window_free < window_max {
-        (window_free, b / 2.0 * window_free + 1.0)
-    } else {
-        (window_max, b / 8.0 * window_max + q / (p * window_max) + 2.0)
-    };
-    let timeout_share = ((1.0 - q.powi(3)) * (1.0 + q.powi(3) * (1.0 - q.powf(window - 3.0)))
-        / (1.0 - q.powf(window)))
-    .min(1.0);
-    let backoffs = 1.0 + (0..6).map(|k| 2_f64.powi(k) * p.powi(k + 1)).sum::<f64>();
-    let seconds = round_trip * rounds + timeout_share * first_timeout * backoffs / q;
-    let sent = q / p + window + timeout_share / q;
-    let delivered = q / p + window / 2.0 + timeout_share;
-    (sent / seconds, delivered / seconds)
-}
-
-#[test]
-fn the_formula_is_the_papers() {
-    // Without time-outs and for rare losses it is Mathis' square root: 1.22 windows of a segment a round trip.
-    let (_, delivered) = pftk(1e-6, 0.1, 0.0, 1e9);
-    let mathis = (1.5_f64 / 1e-6).sqrt() / 0.1;
-    assert!((delivered / mathis - 1.0).abs() < 0.01, "{delivered} against {mathis}");
-    // With a small greatest window it is that window a round trip.
-    let (sent, _) = pftk(1e-6, 0.1, 0.3, 10.0);
-    assert!((sent / 100.0 - 1.0).abs() < 0.01, "{sent} against 100");
 }
 
 #[test]
@@ -110,7 +77,8 @@ fn mean_transfer(link: &Link, bytes: u64, seeds: u64) -> (f64, f64, f64, f64) {
 #[track_caller]
 fn check_lossy(name: &str, link: &Link, bytes: u64, seeds: u64) {
     let (took, sent, round_trip, first_timeout) = mean_transfer(link, bytes, seeds);
-    let (b, t) = pftk(link.loss, round_trip, first_timeout, f64::from(3 << 20) / MSS);
+    let Rates { sent: b, delivered: t } =
+        rates(link.loss, round_trip, first_timeout, f64::from(3 << 20) / MSS);
     let (goodput, rate) = (bytes as f64 / MSS / took, sent / MSS / took);
     let (to_t, to_b) = (goodput / t, rate / b);
     println!(
