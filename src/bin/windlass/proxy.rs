@@ -70,6 +70,7 @@ fn help() -> String {
   windlass proxy --control            an empty one, for Toxiproxy's clients on 127.0.0.1:8474
   curl -d '{{\"type\": \"timeout\"}}' localhost:8474/proxies/NAME/toxics
   curl -X DELETE localhost:8474/proxies/NAME/toxics/timeout_downstream
+  curl localhost:8474/metrics         what went through, for people and for Prometheus
 
 {}
 

@@ -78,7 +78,8 @@ struct CastArgs {
     /// connect, transfer: a day]
     #[arg(short, long, value_name = "TIME", value_parser = spelling::parse_time, allow_hyphen_values = true)]
     duration: Option<Duration>,
-    /// How long a fault lasts: a node that is down (half to one and a half of it), a partition.
+    /// How long a fault lasts: a node that is down (half to one and a half of it), a partition (a third of --duration at
+    /// most).
     /// [default: churn: 3s; partition: 15s]
     #[arg(long, value_name = "TIME", value_parser = spelling::parse_time, allow_hyphen_values = true)]
     fault_lasts: Option<Duration>,
