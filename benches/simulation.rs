@@ -1,15 +1,16 @@
-//! What an event of the simulated network costs, and how that grows with the number of hosts:
+//! How fast the simulated network is, and how the cost of an event grows with the number of hosts:
 //! `cargo bench --bench simulation --features sim`.
 //!
-//! Every host talks to eight others ten times a second over the default link. Meshes of 10, 100 and 1,000 hosts take
-//! turns in short pieces of virtual time with about as many events each, so that whatever else the machine does hits all
-//! of them; what counts is the CPU time of the cheapest piece.
+//! Every host talks to eight others ten times a second over the default link. First each mesh of 10, 100 and 1,000 hosts
+//! is made and runs for 60 virtual seconds. Then they take turns in short pieces of virtual time with about as many
+//! events each, so that whatever else the machine does hits all of them; what counts is the CPU time of the cheapest
+//! piece.
 
 mod machine;
 
 use machine::{median, pin};
 use rustix::time::{ClockId, clock_gettime};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use windlass::sim::{Host, Network};
 use windlass::{Conn, Connect, Cores, Event, Handler, Io, Listen};
 
@@ -54,8 +55,25 @@ fn mesh(hosts: usize) -> Network {
         })
         .expect("a host starts");
     }
-    net.run_for(Duration::from_secs(2));
     net
+}
+
+/// Makes a mesh, lets it run for a minute, and says what that took.
+fn minute(hosts: usize) -> Network {
+    let began = Instant::now();
+    let mut net = mesh(hosts);
+    net.run_for(Duration::from_secs(60));
+    let took = began.elapsed().as_secs_f64();
+    println!("{hosts:>8}  {took:>8.2}  {:>12}  {:>12.1}", net.events(), peak_memory_mib());
+    net
+}
+
+/// The most memory that this process has held.
+fn peak_memory_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+    peak.map_or(f64::NAN, |kib: f64| kib / 1024.0)
 }
 
 fn cpu_nanos() -> u64 {
@@ -72,7 +90,8 @@ fn cost(net: &mut Network, piece: Duration) -> f64 {
 
 fn main() {
     pin(0);
-    let mut meshes: Vec<Network> = SIZES.iter().map(|&hosts| mesh(hosts)).collect();
+    println!("{:>8}  {:>8}  {:>12}  {:>12}", "hosts", "wall s", "events", "peak MiB");
+    let mut meshes: Vec<Network> = SIZES.iter().map(|&hosts| minute(hosts)).collect();
     let mut costs = vec![Vec::new(); SIZES.len()];
     for _ in 0..ROUNDS {
         for (number, net) in meshes.iter_mut().enumerate() {
@@ -82,7 +101,7 @@ fn main() {
         }
     }
     let least: Vec<f64> = costs.iter().map(|all| all.iter().copied().fold(f64::MAX, f64::min)).collect();
-    println!("{:>8}  {:>12}  {:>12}  {:>8}", "hosts", "ns per event", "median", "to 10");
+    println!("\n{:>8}  {:>12}  {:>12}  {:>8}", "hosts", "ns per event", "median", "to 10");
     for (number, hosts) in SIZES.iter().enumerate() {
         let middle = median(costs[number].clone());
         let growth = least[number] / least[0];
