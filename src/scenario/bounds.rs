@@ -1,12 +1,12 @@
 //! What physics and TCP allow: the least time that something takes on a link, whatever the software does; and for what is
 //! left to chance, what the literature expects.
 
-use crate::net::sim::pftk;
+use crate::net::sim::{self, pftk};
 use crate::sim::Link;
 use std::time::Duration;
 
 /// Payload of a full segment.
-pub(super) const SEGMENT_BYTES: u64 = 1460;
+pub(super) const SEGMENT_BYTES: u64 = sim::SEGMENT_BYTES as u64;
 
 /// Bytes of IPv4 and TCP headers of a segment.
 const HEADER_BYTES: u64 = 40;
@@ -15,7 +15,7 @@ const HEADER_BYTES: u64 = 40;
 const INITIAL_SEGMENTS: u64 = 10;
 
 /// The receive buffer of the simulated TCP, the most that can be under way.
-pub(super) const WINDOW_BYTES: u64 = 3 << 20;
+pub(super) const WINDOW_BYTES: u64 = sim::WINDOW_BYTES as u64;
 
 /// What Linux adds to the round trip before it sends again (`TCP_RTO_MIN`), and the longest it waits (`TCP_RTO_MAX`).
 const TIMEOUT_MARGIN: Duration = Duration::from_millis(200);

@@ -33,6 +33,9 @@ pub const FAULTS_MAX: f64 = 100_000.0;
 /// The most rounds of messages per virtual second.
 pub const RATE_MAX: f64 = 10_000.0;
 
+/// Rounds of messages of one play, at most: each is held against its own time.
+pub const ROUNDS_MAX: f64 = 10_000_000.0;
+
 /// The fewest.
 pub const RATE_MIN: f64 = 0.001;
 
@@ -268,6 +271,12 @@ impl Plan {
             return refuse(format!(
                 "{} rounds per second: must be between {RATE_MIN} and {RATE_MAX}",
                 self.rate_per_s
+            ));
+        }
+        let rounds = self.rate_per_s * self.duration.as_secs_f64();
+        if !matches!(self.scenario, Scenario::Connect | Scenario::Transfer) && rounds > ROUNDS_MAX {
+            return refuse(format!(
+                "{rounds:.0} rounds of messages: at most {ROUNDS_MAX:.0}; talk for a shorter time, or less often"
             ));
         }
         let (least, most) = match self.scenario {

@@ -124,3 +124,13 @@ fn whoever_watches_can_end_it() {
     assert_eq!(record.outcome, super::record::Outcome::Interrupted);
     assert!(record.virtual_s < 24.0 * 3_600.0);
 }
+
+#[test]
+fn a_day_of_ten_thousand_rounds_a_second_is_refused() {
+    let mut plan = Plan::new(Scenario::Broadcast);
+    (plan.rate_per_s, plan.duration) = (10_000.0, Duration::from_secs(24 * 3_600));
+    let refused = plan.validate().expect_err("864 million rounds").to_string();
+    assert!(refused.contains("864000000 rounds"), "{refused}");
+    plan.duration = Duration::from_secs(60);
+    plan.validate().expect("a minute of them");
+}

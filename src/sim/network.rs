@@ -256,8 +256,11 @@ impl Network {
             let port = Port::new(&shared, host.0, ahead);
             numbers.borrow_mut().push(port.core());
             World::Sim(port)
-        })?;
-        for (core, (reactor, app)) in numbers.into_inner().into_iter().zip(hosted.cores) {
+        });
+        let numbers = numbers.into_inner();
+        let hosted =
+            hosted.inspect_err(|_| numbers.iter().for_each(|core| shared.lock().retire_core(*core)))?;
+        for (core, (reactor, app)) in numbers.into_iter().zip(hosted.cores) {
             // Numbers of cores that failed to start stay empty.
             self.cores.resize_with(core as usize + 1, || None);
             self.cores[core as usize] = Some(Running { reactor: Some(reactor), app });

@@ -40,10 +40,15 @@ use stream::Stream;
 /// Headers of a segment, IPv4 and TCP without options, which take their time on the wire as well.
 pub(crate) const HEADER_BYTES: u32 = 40;
 
+/// Payload of a full segment: 1,460 bytes and the headers fill an Ethernet frame.
+pub(crate) const SEGMENT_BYTES: u16 = 1_460;
+/// The receive buffer of a socket that asks for none, and so the greatest receive window.
+pub(crate) const WINDOW_BYTES: u32 = 3 << 20;
+
 /// What the flows of one socket, or of a whole network, have in common.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FlowSettings {
-    /// Payload of a full segment. 1,460 fills an Ethernet frame.
+    /// Payload of a full segment.
     pub(crate) mss: u16,
     /// Bytes that were written and are not known to have arrived, at most.
     pub(crate) send_buffer_bytes: u32,
@@ -64,9 +69,9 @@ pub(crate) struct FlowSettings {
 impl Default for FlowSettings {
     fn default() -> FlowSettings {
         FlowSettings {
-            mss: 1_460,
-            send_buffer_bytes: 6 << 20,
-            receive_buffer_bytes: 3 << 20,
+            mss: SEGMENT_BYTES,
+            send_buffer_bytes: 2 * WINDOW_BYTES,
+            receive_buffer_bytes: WINDOW_BYTES,
             user_timeout: None,
             short_read: 0.0,
             short_write: 0.0,

@@ -19,6 +19,8 @@ mod state;
 mod topology;
 
 pub(crate) use channel::ip_of_host;
+#[cfg(feature = "scenario")]
+pub(crate) use flow::{SEGMENT_BYTES, WINDOW_BYTES};
 pub use link::{Latency, Link};
 pub use port::Socket;
 pub(crate) use port::{Descriptor, Listener, Port};
