@@ -3,11 +3,15 @@
 //!
 //! Without strace the tests say so and pass, except where `CI` is set.
 
+#[path = "rig/strace.rs"]
+mod strace;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use strace::strace_is_here;
 
 /// System calls by name.
 type Calls = BTreeMap<String, usize>;
@@ -18,15 +22,6 @@ fn echo_binary() -> PathBuf {
     let echo = profile.join("examples").join("echo");
     assert!(echo.exists(), "{} is missing: `cargo test` builds it, `--test` alone does not", echo.display());
     echo
-}
-
-fn strace_is_here() -> bool {
-    let here = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok();
-    assert!(here || std::env::var_os("CI").is_none(), "strace is missing: CI must install it");
-    if !here {
-        eprintln!("skipped: strace is not installed");
-    }
-    here
 }
 
 struct Traced {

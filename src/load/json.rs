@@ -49,44 +49,19 @@ impl Run {
 mod tests {
     use super::super::fixture;
     use super::super::record::SCHEMA;
+    use super::super::schema_checker::{assert_described, assert_exact, compiled};
     use super::*;
     use crate::thorough::thorough;
-    use boon::{Compiler, SchemaIndex, Schemas};
     use proptest::prelude::*;
     use serde_json::{Value, json};
-
-    const PLACE: &str = "https://windlass.invalid/run.schema.json";
-
-    /// The schema, or a part of it such as `#/$defs/interval`.
-    fn schema(part: &str) -> (Schemas, SchemaIndex) {
-        let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-        compiler.add_resource(PLACE, serde_json::from_str(SCHEMA).expect("the schema is JSON")).unwrap();
-        let index =
-            compiler.compile(&format!("{PLACE}{part}"), &mut schemas).expect("the schema is a schema");
-        (schemas, index)
-    }
 
     fn value(run: &Run) -> Value {
         serde_json::from_str(&run.to_json()).unwrap()
     }
 
-    /// The pointers of all objects in `value`.
-    fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
-        match value {
-            Value::Object(fields) => {
-                found.push(at.into());
-                fields.iter().for_each(|(name, field)| objects(field, &format!("{at}/{name}"), found));
-            }
-            Value::Array(items) => {
-                items.iter().enumerate().for_each(|(n, item)| objects(item, &format!("{at}/{n}"), found));
-            }
-            _ => (),
-        }
-    }
-
     #[test]
     fn the_schema_describes_the_fullest_run_and_the_emptiest() {
-        let (schemas, index) = schema("");
+        let (schemas, index) = compiled(SCHEMA, "");
         for run in [fixture::full_run(), fixture::empty_run()] {
             if let Err(error) = schemas.validate(&value(&run), index) {
                 panic!("{error:#}");
@@ -96,28 +71,8 @@ mod tests {
 
     #[test]
     fn every_field_of_the_types_is_required_and_no_other_is_allowed() {
-        let (schemas, index) = schema("");
-        let full = value(&fixture::full_run());
-        let mut places = Vec::new();
-        objects(&full, "", &mut places);
-        let mut tried = 0;
-        for place in &places {
-            let mut more = full.clone();
-            more.pointer_mut(place).unwrap()["surplus"] = json!(1);
-            assert!(schemas.validate(&more, index).is_err(), "{place} may have more fields");
-            let names: Vec<String> =
-                full.pointer(place).unwrap().as_object().unwrap().keys().cloned().collect();
-            for name in names {
-                let mut less = full.clone();
-                less.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(&name);
-                assert!(schemas.validate(&less, index).is_err(), "{place}/{name} may be missing");
-                let mut other = full.clone();
-                other.pointer_mut(place).unwrap()[&name] = json!([[[]]]);
-                assert!(schemas.validate(&other, index).is_err(), "{place}/{name} may be anything");
-                tried += 1;
-            }
-        }
-        assert!(tried > 150 && places.len() > 15, "{tried} fields of {} objects", places.len());
+        let (fields, objects) = assert_exact(SCHEMA, &value(&fixture::full_run()));
+        assert!(fields > 150 && objects > 15, "{fields} fields of {objects} objects");
     }
 
     /// Fails when a field of the full run is absent: then the tests above would not see it.
@@ -146,37 +101,13 @@ mod tests {
 
     #[test]
     fn everything_in_the_schema_is_described_with_its_unit() {
-        fn look(value: &Value, at: &str, described: &mut usize) {
-            if let Some(fields) = value.get("properties").and_then(Value::as_object) {
-                assert_eq!(value["additionalProperties"], json!(false), "{at}");
-                for (name, field) in fields {
-                    let text = field["description"].as_str().unwrap_or_default();
-                    assert!(text.len() > 5, "{at}/{name} is not described");
-                    for (suffix, unit) in
-                        [("_ns", "nanosecond"), ("_per_s", "econd"), ("_s", "second"), ("_bytes", "ytes")]
-                    {
-                        if name.ends_with(suffix) {
-                            assert!(text.contains(unit), "{at}/{name} does not name its unit: {text}");
-                            break;
-                        }
-                    }
-                    *described += 1;
-                }
-            }
-        }
-        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-        let mut described = 0;
-        look(&schema, "", &mut described);
-        for (name, part) in schema["$defs"].as_object().unwrap() {
-            assert!(part["description"].is_string(), "{name}");
-            look(part, name, &mut described);
-        }
-        assert!(described > 100, "{described} fields");
+        let fields = assert_described(SCHEMA);
+        assert!(fields > 100, "{fields} fields");
     }
 
     #[test]
     fn a_line_of_the_stream_is_an_interval() {
-        let (schemas, index) = schema("#/$defs/interval");
+        let (schemas, index) = compiled(SCHEMA, "#/$defs/interval");
         let line = serde_json::to_value(&fixture::full_run().intervals[0]).unwrap();
         assert!(schemas.validate(&line, index).is_ok());
         assert!(schemas.validate(&json!({"start_s": 0.0}), index).is_err());

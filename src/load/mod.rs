@@ -68,6 +68,8 @@ pub mod record;
 pub mod report;
 mod running;
 mod samples;
+#[cfg(test)]
+pub(crate) mod schema_checker;
 mod search;
 mod secured;
 mod series;

@@ -1,62 +1,36 @@
 //! Something that is counted by virtual time.
 
+use super::columns::Columns;
 use crate::time::{Instant, nanos_of};
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// Columns of a course at most: more than that nobody sees.
+/// Columns of a course; up to twice as many if it lasts longer than expected. More than that nobody sees.
 pub(super) const COLUMNS: usize = 240;
 
-/// Counts in columns of equal length. Columns are made longer as time goes on, so that there are never too many.
+/// Counts in columns of equal length.
 #[derive(Debug)]
-pub(super) struct Course {
-    began: Instant,
-    inner: RefCell<Inner>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    column_ns: u64,
-    counts: Vec<u64>,
-}
+pub(super) struct Course(RefCell<Columns<u64>>);
 
 impl Course {
     /// A course that is expected to last that long.
     pub fn new(began: Instant, expected: Duration) -> Course {
-        let column_ns = nanos_of(expected).div_ceil(COLUMNS as u64).max(1);
-        Course { began, inner: RefCell::new(Inner { column_ns, counts: Vec::new() }) }
+        Course(RefCell::new(Columns::new(began, expected, COLUMNS)))
     }
 
     /// Adds `n` at that time.
     #[inline]
     pub fn add(&self, now: Instant, n: u64) {
-        let since_ns = nanos_of(now.since(self.began));
-        let mut inner = self.inner.borrow_mut();
-        let mut column = (since_ns / inner.column_ns) as usize;
-        if column >= inner.counts.len() {
-            while column >= 2 * COLUMNS {
-                inner.halve();
-                column = (since_ns / inner.column_ns) as usize;
-            }
-            inner.counts.resize(column + 1, 0);
-        }
-        inner.counts[column] += n;
+        *self.0.borrow_mut().at(now) += n;
     }
 
     /// Seconds of a column, and what was counted in each up to `end`, per second.
     pub fn per_second(&self, end: Duration) -> (f64, Vec<f64>) {
-        let inner = self.inner.borrow();
-        let columns = nanos_of(end).div_ceil(inner.column_ns) as usize;
-        let column_s = inner.column_ns as f64 / 1e9;
-        let count = |at: usize| inner.counts.get(at).copied().unwrap_or(0) as f64 / column_s;
-        (column_s, (0..columns.min(2 * COLUMNS)).map(count).collect())
-    }
-}
-
-impl Inner {
-    fn halve(&mut self) {
-        self.counts = self.counts.chunks(2).map(|pair| pair.iter().sum()).collect();
-        self.column_ns *= 2;
+        let columns = self.0.borrow();
+        let count = nanos_of(end).div_ceil(columns.column_ns()) as usize;
+        let column_s = columns.column_ns() as f64 / 1e9;
+        let rate = |at: usize| columns.all().get(at).copied().unwrap_or(0) as f64 / column_s;
+        (column_s, (0..count.min(2 * COLUMNS)).map(rate).collect())
     }
 }
 

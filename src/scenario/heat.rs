@@ -1,28 +1,29 @@
 //! Delivery times by virtual time: how many of which length arrived when.
 
-use crate::time::{Instant, nanos_of};
+use super::columns::{Columns, Merge};
+use crate::time::Instant;
 use std::cell::RefCell;
 use std::time::Duration;
 
-/// Columns at most.
+/// Columns; up to twice as many if it lasts longer than expected.
 pub(super) const COLUMNS: usize = 120;
 
 /// Bins for each doubling of a time.
 const BINS_PER_OCTAVE: u32 = 4;
 
-/// Counts in columns of virtual time and bins of delivery time. Columns are made longer as time goes on, so that there are
-/// never too many.
+/// Counts in columns of virtual time and bins of delivery time.
 #[derive(Debug)]
-pub(super) struct Heat {
-    began: Instant,
-    inner: RefCell<Inner>,
-}
+pub(super) struct Heat(RefCell<Columns<Bins>>);
 
-#[derive(Debug)]
-struct Inner {
-    column_ns: u64,
-    /// By column and bin.
-    counts: Vec<Vec<u32>>,
+/// Counts by bin, up to the last that is not 0.
+#[derive(Debug, Default)]
+struct Bins(Vec<u32>);
+
+impl Merge for Bins {
+    fn merge(&mut self, later: Bins) {
+        self.0.resize(self.0.len().max(later.0.len()), 0);
+        self.0.iter_mut().zip(later.0).for_each(|(count, more)| *count += more);
+    }
 }
 
 /// One bin of one column in which something was counted.
@@ -37,37 +38,27 @@ pub(super) struct Cell {
 
 impl Heat {
     pub fn new(began: Instant, expected: Duration) -> Heat {
-        let column_ns = nanos_of(expected).div_ceil(COLUMNS as u64).max(1);
-        Heat { began, inner: RefCell::new(Inner { column_ns, counts: Vec::new() }) }
+        Heat(RefCell::new(Columns::new(began, expected, COLUMNS)))
     }
 
     /// Something that took `taken_ns` arrived at `now`.
     #[inline]
     pub fn add(&self, now: Instant, taken_ns: u64) {
-        let since_ns = nanos_of(now.since(self.began));
-        let mut inner = self.inner.borrow_mut();
-        let mut column = (since_ns / inner.column_ns) as usize;
-        if column >= inner.counts.len() {
-            while column >= 2 * COLUMNS {
-                inner.halve();
-                column = (since_ns / inner.column_ns) as usize;
-            }
-            inner.counts.resize(column + 1, Vec::new());
+        let mut columns = self.0.borrow_mut();
+        let (bin, Bins(counts)) = (bin_of(taken_ns), columns.at(now));
+        if bin >= counts.len() {
+            counts.resize(bin + 1, 0);
         }
-        let (bin, column) = (bin_of(taken_ns), &mut inner.counts[column]);
-        if bin >= column.len() {
-            column.resize(bin + 1, 0);
-        }
-        column[bin] += 1;
+        counts[bin] += 1;
     }
 
     /// What was counted.
     pub fn cells(&self) -> Vec<Cell> {
-        let inner = self.inner.borrow();
-        let at = |column: usize| (column as u64 * inner.column_ns) as f64 / 1e9;
+        let columns = self.0.borrow();
+        let at = |column: usize| (column as u64 * columns.column_ns()) as f64 / 1e9;
         let mut cells = Vec::new();
-        for (column, bins) in inner.counts.iter().enumerate() {
-            for (bin, count) in bins.iter().enumerate().filter(|(_, count)| **count > 0) {
+        for (column, Bins(counts)) in columns.all().iter().enumerate() {
+            for (bin, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
                 cells.push(Cell {
                     from_s: at(column),
                     to_s: at(column + 1),
@@ -78,18 +69,6 @@ impl Heat {
             }
         }
         cells
-    }
-}
-
-impl Inner {
-    fn halve(&mut self) {
-        let merged = |pair: &[Vec<u32>]| {
-            let bins = pair.iter().map(Vec::len).max().unwrap_or(0);
-            let sum = |bin: usize| pair.iter().filter_map(|column| column.get(bin)).sum();
-            (0..bins).map(sum).collect()
-        };
-        self.counts = self.counts.chunks(2).map(merged).collect();
-        self.column_ns *= 2;
     }
 }
 

@@ -21,6 +21,7 @@
 mod board;
 mod bounds;
 mod broadcast;
+mod columns;
 mod connect;
 mod course;
 mod graph;

@@ -2,18 +2,9 @@
 
 use super::record::{Real, Record, SCHEMA};
 use super::{Plan, Scenario, play};
-use boon::{Compiler, SchemaIndex, Schemas};
-use serde_json::{Value, json};
+use crate::load::schema_checker::{assert_described, assert_exact};
+use serde_json::Value;
 use std::time::Duration;
-
-const PLACE: &str = "https://windlass.invalid/sim.schema.json";
-
-fn schema() -> (Schemas, SchemaIndex) {
-    let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
-    compiler.add_resource(PLACE, serde_json::from_str(SCHEMA).expect("the schema is JSON")).unwrap();
-    let index = compiler.compile(PLACE, &mut schemas).expect("the schema is a schema");
-    (schemas, index)
-}
 
 fn churn(seed: u64) -> Record {
     let mut plan = Plan::new(Scenario::Churn);
@@ -36,72 +27,16 @@ fn full() -> Value {
     serde_json::from_str(&record.to_json()).unwrap()
 }
 
-/// The pointers of all objects in `value`.
-fn objects(value: &Value, at: &str, found: &mut Vec<String>) {
-    match value {
-        Value::Object(fields) => {
-            found.push(at.into());
-            fields.iter().for_each(|(name, field)| objects(field, &format!("{at}/{name}"), found));
-        }
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(n, item)| objects(item, &format!("{at}/{n}"), found));
-        }
-        _ => (),
-    }
-}
-
 #[test]
 fn every_field_of_the_record_is_required_and_no_other_is_allowed() {
-    let ((schemas, index), full) = (schema(), full());
-    if let Err(error) = schemas.validate(&full, index) {
-        panic!("{error:#}");
-    }
-    let mut places = Vec::new();
-    objects(&full, "", &mut places);
-    let mut tried = 0;
-    for place in &places {
-        let mut more = full.clone();
-        more.pointer_mut(place).unwrap()["surplus"] = json!(1);
-        assert!(schemas.validate(&more, index).is_err(), "{place} may have more fields");
-        let names: Vec<String> = full.pointer(place).unwrap().as_object().unwrap().keys().cloned().collect();
-        for name in names {
-            let mut less = full.clone();
-            less.pointer_mut(place).unwrap().as_object_mut().unwrap().remove(&name);
-            assert!(schemas.validate(&less, index).is_err(), "{place}/{name} may be missing");
-            let mut other = full.clone();
-            other.pointer_mut(place).unwrap()[&name] = json!([[[]]]);
-            assert!(schemas.validate(&other, index).is_err(), "{place}/{name} may be anything");
-            tried += 1;
-        }
-    }
-    assert!(tried > 90 && places.len() > 12, "{tried} fields of {} objects", places.len());
+    let (fields, objects) = assert_exact(SCHEMA, &full());
+    assert!(fields > 90 && objects > 12, "{fields} fields of {objects} objects");
 }
 
 #[test]
 fn everything_in_the_schema_is_described_with_its_unit() {
-    fn look(value: &Value, at: &str, described: &mut usize) {
-        if let Some(fields) = value.get("properties").and_then(Value::as_object) {
-            assert_eq!(value["additionalProperties"], json!(false), "{at}");
-            for (name, field) in fields {
-                let text = field["description"].as_str().unwrap_or_default();
-                assert!(text.len() > 5, "{at}/{name} is not described");
-                let units =
-                    [("_ns", "nanosecond"), ("_per_s", "econd"), ("_s", "second"), ("_bytes", "ytes")];
-                if let Some((_, unit)) = units.iter().find(|(suffix, _)| name.ends_with(suffix)) {
-                    assert!(text.contains(unit), "{at}/{name} does not name its unit: {text}");
-                }
-                *described += 1;
-            }
-        }
-    }
-    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-    let mut described = 0;
-    look(&schema, "", &mut described);
-    for (name, part) in schema["$defs"].as_object().unwrap() {
-        assert!(part["description"].is_string(), "{name}");
-        look(part, name, &mut described);
-    }
-    assert!(described > 70, "{described} fields");
+    let fields = assert_described(SCHEMA);
+    assert!(fields > 70, "{fields} fields");
 }
 
 #[test]

@@ -372,7 +372,7 @@ impl Network {
 
     fn turn(&mut self, core: u32) {
         let Some(Running { reactor: Some(reactor), app }) = &mut self.cores[core as usize] else { return };
-        let _wall = Wall::of(reactor.io().clock(), self.began);
+        let _wall = Wall::of(reactor.io().now(), self.began);
         // A simulated poller has nothing to fail with.
         let Ok(turned) = reactor.turn_simulated(&mut **app) else { return };
         let mut state = self.shared.lock();
@@ -487,7 +487,7 @@ impl Network {
             panic!("the handler of {name} is no {}", type_name::<H>());
         };
         self.shared.lock().set_clock(core);
-        let _wall = Wall::of(reactor.io().clock(), self.began);
+        let _wall = Wall::of(reactor.io().now(), self.began);
         let answer = act(app, reactor.io());
         self.shared.lock().rouse_core(core);
         answer

@@ -2,9 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use windlass::load::Run;
 use windlass::{Address, Cores, Event, Io, Listen, Running};
 
@@ -13,57 +11,15 @@ use windlass::{Address, Cores, Event, Io, Listen, Running};
 pub const QUICK: [&str; 8] =
     ["--rate", "max", "--connections", "2", "--duration", "200ms", "--warm-up", "10ms"];
 
-/// The command with nothing in its environment that changes what it prints.
-pub fn windlass() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
-    command.env_remove("NO_COLOR").stdin(Stdio::null());
-    command
-}
-
-/// What became of a command.
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
+pub use crate::command::{Ended, ended, windlass};
+pub use crate::scratch::Scratch;
 
 impl Ended {
-    pub fn of(output: &Output) -> Ended {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("what is printed is UTF-8");
-        let ended = Ended {
-            code: output.status.code().expect("it ends by itself, not by a signal"),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-        };
-        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
-        ended
-    }
-
-    /// Asserts the code, with everything that was printed if it is another.
-    #[track_caller]
-    pub fn expect(self, code: i32) -> Ended {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Asserts that either stream says this.
-    #[track_caller]
-    pub fn says(self, words: &str) -> Ended {
-        let said = self.stdout.contains(words) || self.stderr.contains(words);
-        assert!(said, "'{words}' is missing in\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
     /// The record that `--json` printed.
     #[track_caller]
     pub fn run(&self) -> Run {
         serde_json::from_str(&self.stdout).expect("standard output is one record and nothing else")
     }
-}
-
-/// Runs the command with these words.
-pub fn ended<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(words: I) -> Ended {
-    Ended::of(&windlass().args(words).output().expect("the command starts"))
 }
 
 /// `windlass bench` on `target` with the flags of a short run and these.
@@ -172,34 +128,5 @@ impl Drop for Server {
             running.shutdown(std::time::Duration::ZERO);
             running.join().expect("the server ends well");
         }
-    }
-}
-
-/// A directory of its own that is gone at the end.
-pub struct Scratch(PathBuf);
-
-impl Scratch {
-    pub fn new() -> Scratch {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("windlass-bench-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).expect("there is room for a directory");
-        Scratch(path)
-    }
-
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
-    /// A path in it, as text.
-    pub fn join(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("temporary paths are text").to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

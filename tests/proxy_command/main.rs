@@ -3,6 +3,8 @@
 
 mod api;
 mod clients;
+#[path = "../rig/command.rs"]
+mod command;
 mod malformed;
 mod options;
 mod populate;

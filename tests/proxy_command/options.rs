@@ -216,8 +216,8 @@ fn what_makes_no_sense_is_refused_before_anything_starts() {
 fn what_the_system_refuses_is_a_failure() {
     let (upstream, other) = (Upstream::start(), Upstream::start());
     let address = other.address.as_str();
-    ended(&["proxy", "--upstream", &upstream.address, "--listen", address]).expect(1).says("in use");
-    ended(&["proxy", "--control", address]).expect(1).says("in use");
+    ended(["proxy", "--upstream", &upstream.address, "--listen", address]).expect(1).says("in use");
+    ended(["proxy", "--control", address]).expect(1).says("in use");
 }
 
 #[test]
@@ -233,19 +233,19 @@ fn a_file_with_a_mistake_is_refused_with_line_and_field() {
         ),
     ] {
         let file = File::with(&format!("{name}.toml"), text);
-        ended(&["proxy", "--config", file.path()]).expect(2).says(words);
+        ended(["proxy", "--config", file.path()]).expect(2).says(words);
     }
 }
 
 #[test]
 fn help_teaches_and_completions_know_the_command() {
-    let help = ended(&["proxy", "--help"]).expect(0);
+    let help = ended(["proxy", "--help"]).expect(0);
     for word in
         ["Examples:", "--toxic latency=100ms,jitter=10ms", "stop_reading", "[[proxy.toxic]]", "toxicity=50%"]
     {
         assert!(help.stdout.contains(word), "'{word}' is missing in\n{}", help.stdout);
     }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        ended(&["completions", shell]).expect(0).says("proxy").says("toxic");
+        ended(["completions", shell]).expect(0).says("proxy").says("toxic");
     }
 }

@@ -3,58 +3,14 @@
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use windlass::{Address, Cores, Event, Io, Listen, Running};
 
 /// Who waits so long for anything has met a bug: it ends the test then, and measures nothing.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The command with nothing in its environment that changes what it prints.
-pub fn windlass() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_windlass"));
-    command.env_remove("NO_COLOR").stdin(Stdio::null());
-    command
-}
-
-/// What became of a command.
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ended {
-    fn of(output: &Output) -> Ended {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("what is printed is UTF-8");
-        let ended = Ended {
-            code: output.status.code().expect("it ends by itself, not by a signal"),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-        };
-        assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
-        ended
-    }
-
-    #[track_caller]
-    pub fn expect(self, code: i32) -> Ended {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// Asserts that either stream says this.
-    #[track_caller]
-    pub fn says(self, words: &str) -> Ended {
-        let said = self.stdout.contains(words) || self.stderr.contains(words);
-        assert!(said, "'{words}' is missing in\nstdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
-        self
-    }
-}
-
-/// Runs the command with these words.
-pub fn ended(words: &[&str]) -> Ended {
-    Ended::of(&windlass().args(words).output().expect("the command starts"))
-}
+pub use crate::command::{ended, windlass};
 
 /// A `windlass proxy` that runs, with a control; killed with its test.
 pub struct Proxy {

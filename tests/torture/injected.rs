@@ -1,6 +1,7 @@
 //! Errors that the kernel gives only when it is in trouble, put into its answers by strace.
 
 use crate::rig::{Rig, Script};
+use crate::strace::strace_is_here;
 use crate::thorough::thorough;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -26,15 +27,6 @@ fn what_a_traced_server_does() {
         _ => {}
     });
     rig.reactor.run(&mut script).unwrap();
-}
-
-fn strace_is_here() -> bool {
-    let here = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok();
-    assert!(here || std::env::var_os("CI").is_none(), "strace is missing: CI must install it");
-    if !here {
-        eprintln!("skipped: strace is not installed");
-    }
-    here
 }
 
 fn connect(address: SocketAddr) -> TcpStream {

@@ -40,6 +40,8 @@ mod load;
 mod rig;
 #[cfg(feature = "sim")]
 mod simulated;
+#[path = "../rig/strace.rs"]
+mod strace;
 mod table;
 #[path = "../../src/thorough.rs"]
 mod thorough;
