@@ -66,7 +66,12 @@ fn a_stream_is_its_intervals_and_then_the_run() {
     let run: Run = serde_json::from_value(last.clone()).unwrap();
     let streamed: Vec<Interval> =
         intervals.iter().map(|line| serde_json::from_value(line.clone()).unwrap()).collect();
-    assert_eq!(streamed, run.intervals[..streamed.len()], "what was streamed is what the run holds");
+    // What comes when the last interval has been told is a rest that is counted with it, unless it is an interval itself.
+    let (told_last, told) = streamed.split_last().expect("there are intervals");
+    assert!(told == &run.intervals[..told.len()], "what was streamed is what the run holds");
+    let kept_last = &run.intervals[told.len()];
+    assert_eq!(told_last.start_s, kept_last.start_s);
+    assert!(told_last.answered <= kept_last.answered, "{} of {}", told_last.answered, kept_last.answered);
 }
 
 #[test]
